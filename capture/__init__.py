@@ -1,0 +1,31 @@
+"""Footage in: readers, frame choice, picture quality, masks, and the plain data types every stage speaks."""
+
+from .camera import Camera, CameraModel
+from .errors import InputError
+from .events import Evaluated, Event, Finished, OnEvent, Progressed, Started, Warned
+from .transforms import Pose, Sim3
+from .types import Capture, Exif, Frame, Gps, PosedScene, PoseSummary, Quality, Rejected, SparsePoints
+
+__all__ = [
+    "Camera",
+    "CameraModel",
+    "Capture",
+    "Evaluated",
+    "Event",
+    "Exif",
+    "Finished",
+    "Frame",
+    "Gps",
+    "InputError",
+    "OnEvent",
+    "Pose",
+    "PoseSummary",
+    "PosedScene",
+    "Progressed",
+    "Quality",
+    "Rejected",
+    "Sim3",
+    "SparsePoints",
+    "Started",
+    "Warned",
+]

@@ -1,0 +1,5 @@
+"""What can be rendered, and rendering it."""
+
+from .splats import Splats
+
+__all__ = ["Splats"]

@@ -1,0 +1,1 @@
+"""The application: the command line, the scene folder and the pipeline."""
