@@ -1,0 +1,71 @@
+# Diorama: make demo | test | test-slow | gpu-check | bench | lint | format | clean
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed
+NATIVE := $(shell find kernels -name '*.cpp' -o -name '*.h' -o -name '*.cu' -o -name CMakeLists.txt 2>/dev/null)
+PAGE   := $(shell find viewer/web -path '*/node_modules' -prune -o -path '*/dist' -prune -o -type f -print 2>/dev/null)
+SCENE  ?= demo
+
+.PHONY: help install demo test test-slow gpu-check bench lint format chromium system-packages clean
+
+help:
+	@echo "make demo       install into .venv, render demo footage, scan it, say where to look"
+	@echo "make test       ruff, mypy --strict, C++ warnings as errors, all tests"
+	@echo "make test-slow  what takes longer: sanitizers, wheels, end-to-end scans"
+	@echo "make gpu-check  tests and benchmark that need a CUDA device"
+	@echo "make bench      benchmarks; prints what docs/benchmarks.md states"
+	@echo "make lint       ruff and mypy    make format  ruff format"
+
+# What a bare Debian or Ubuntu machine needs; everything else comes from Python wheels, Node included.
+system-packages:
+	@missing=""; \
+	command -v $(PYTHON) >/dev/null || missing="$$missing python3"; \
+	$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || missing="$$missing python3-venv"; \
+	$(PYTHON) -c 'import sys, sysconfig, pathlib; sys.exit(not (pathlib.Path(sysconfig.get_paths()["include"]) / "Python.h").exists())' 2>/dev/null || missing="$$missing python3-dev"; \
+	command -v c++ >/dev/null || missing="$$missing g++"; \
+	if [ -n "$$missing" ]; then echo "Missing system packages. Install them with: apt-get install$$missing"; exit 2; fi; \
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Diorama needs Python 3.11 or newer; say which with: make PYTHON=python3.12 demo"; exit 2; }
+
+$(STAMP): pyproject.toml constraints.txt CMakeLists.txt $(NATIVE) $(PAGE) | system-packages
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -C cmake.define.DIORAMA_WERROR=ON -e '.[dev]'
+	@touch $@
+
+install: $(STAMP)
+
+demo: install
+	$(BIN)/diorama demo -o $(SCENE)
+
+# The browser tests need Chromium; without it they are skipped and say so.
+chromium:
+	@command -v chromium >/dev/null || command -v google-chrome >/dev/null || { \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    echo "Installing Chromium for the browser tests"; \
+	    { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium; } >/dev/null 2>&1 \
+	      || echo "Chromium could not be installed; the browser tests will be skipped"; \
+	  else echo "No Chromium: the browser tests will be skipped (apt-get install chromium)"; fi; }
+
+lint: install
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+format: install
+	$(BIN)/ruff format
+	$(BIN)/ruff check --fix
+
+test: install chromium lint
+	$(BIN)/python -m pytest -m "not slow and not gpu"
+
+test-slow: install chromium
+	$(BIN)/python -m pytest -m "slow and not gpu"
+
+gpu-check: install
+	$(BIN)/python -m pytest -m gpu
+
+bench: install
+	$(BIN)/python bench/step.py
+
+clean:
+	rm -rf $(VENV) build viewer/web/node_modules viewer/web/dist

@@ -1,0 +1,314 @@
+"""The pipeline: stages strung together over a scene folder, each run only when what made its result has changed."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from diorama.capture.errors import InputError
+from diorama.capture.events import Event, Finished, OnEvent, Started, Warned, ignore
+
+from .machine import hardware, measured_memory, versions
+from .scene import UPSTREAM, Scene, StageName, StageRecord, fingerprint, write_json
+
+if TYPE_CHECKING:
+    from diorama.capture.ingest import IngestConfig
+    from diorama.capture.types import Capture, PosedScene
+    from diorama.reconstruct.evaluate import EvaluateConfig, Evaluation
+    from diorama.reconstruct.poses import PoseConfig
+    from diorama.reconstruct.train import TrainConfig
+    from diorama.render.splats import Splats
+    from diorama.viewer.report import ReportInputs
+
+RECIPES: dict[StageName, int] = {"ingest": 1, "pose": 1, "train": 1, "evaluate": 1}
+"""Raised when a stage's own code changes what it makes of the same input, so that old results are made anew."""
+
+EXPORT_FORMATS = ("ply", "spz", "splat")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A stage's record, and whether this call made it (False: it was there already)."""
+
+    record: StageRecord
+    fresh: bool
+
+
+def run_ingest(scene: Scene, footage: Sequence[str], config: IngestConfig, *, on_event: OnEvent = ignore) -> Outcome:
+    """Footage into `frames/`; imported poses are kept beside them."""
+    from diorama.capture.ingest import ingest
+    from diorama.capture.store import save_posed
+
+    def work(out: Path, tell: OnEvent) -> dict[str, Any]:
+        made = ingest([Path(f) if Path(f).exists() else f for f in footage], out, config, on_event=tell)
+        if made.imported is not None:
+            save_posed(made.imported, out / "imported")
+        capture = made.capture
+        return {
+            "source": capture.source,
+            "given": capture.given,
+            "chosen": len(capture.frames),
+            "rejected": len(capture.rejected),
+            "imported_poses": made.imported is not None,
+        }
+
+    inputs = {"footage": _footage_identity(footage)}
+    return _run(scene, "ingest", config, inputs, work, resumable=False, on_event=on_event)
+
+
+def run_pose(scene: Scene, config: PoseConfig, *, on_event: OnEvent = ignore) -> Outcome:
+    """Cameras into `poses/`: found by COLMAP, or the imported ones as they are."""
+    from diorama.capture.store import load_capture, load_posed, save_posed
+    from diorama.reconstruct.poses import estimate_poses, rescale, upright
+
+    scene.require("ingest")
+
+    def work(out: Path, tell: OnEvent) -> dict[str, Any]:
+        capture = load_capture(scene.folder("ingest"))
+        imported = scene.folder("ingest") / "imported"
+        if imported.is_dir():
+            posed = load_posed(imported, capture)
+            if config.upright_imports:
+                posed = upright(posed)
+            if config.distance is not None:
+                posed = rescale(posed, *config.distance)
+        else:
+            posed = estimate_poses(capture, out, config, on_event=tell)
+        save_posed(posed, out)
+        return {
+            "registered": len(posed.cam_from_world),
+            "chosen": len(capture.frames),
+            "unregistered": [dataclasses.asdict(u) for u in posed.unregistered],
+            "points": len(posed.points),
+            "mapper": posed.summary.mapper,
+            "reprojection_error_px": posed.summary.reprojection_error_px,
+            "components": posed.summary.components,
+            "is_metric": posed.is_metric,
+        }
+
+    return _run(scene, "pose", config, {}, work, resumable=True, on_event=on_event)
+
+
+def run_train(scene: Scene, config: TrainConfig, *, on_event: OnEvent = ignore) -> Outcome:
+    """Splats into `splats/splats.ply`, in the world frame; goes on from the last checkpoint of an interrupted run."""
+    from diorama.reconstruct.train import train_splats
+    from diorama.render.formats import write_splats
+
+    scene.require("pose")
+
+    def work(out: Path, tell: OnEvent) -> dict[str, Any]:
+        result = train_splats(load_posed_scene(scene), out, config, on_event=tell)
+        write_splats(result.splats, out / "splats.ply")
+        return {
+            "splats": len(result.splats),
+            "iterations": result.steps,
+            "seconds": result.seconds,
+            "backend": result.backend,
+            "held_out": list(result.held_out),
+        }
+
+    return _run(scene, "train", config, {}, work, resumable=True, on_event=on_event)
+
+
+def run_evaluate(scene: Scene, config: EvaluateConfig, *, on_event: OnEvent = ignore) -> Outcome:
+    """Held-out views measured; the report with pictures into `report/`."""
+    from diorama.reconstruct.evaluate import evaluate_splats, save_evaluation
+
+    record = scene.require("train")
+
+    def work(out: Path, tell: OnEvent) -> dict[str, Any]:
+        posed = load_posed_scene(scene)
+        evaluation = evaluate_splats(posed, load_splats(scene), record.result["held_out"], config, on_event=tell)
+        save_evaluation(evaluation, out)
+        return {"psnr_db": evaluation.psnr_db, "ssim": evaluation.ssim, "lpips": evaluation.lpips}
+
+    return _run(scene, "evaluate", config, {}, work, resumable=False, on_event=on_event)
+
+
+def run_export(
+    scene: Scene, format_name: str, folder: Path | None = None, *, on_event: OnEvent = ignore
+) -> dict[str, Any]:
+    """Writes one file and measures, by reading it back and rendering held-out views, what the format lost.
+
+    Returns path, bytes, splats, `loss_db` (PSNR against the photos, before minus after) and `fidelity_db` (PSNR
+    between the two renderings; None when they are equal).
+    """
+    from diorama.reconstruct.evaluate import export_loss
+    from diorama.render.formats import FORMATS, read_splats, write_splats
+
+    if format_name not in FORMATS or not FORMATS[format_name].writes:
+        known = ", ".join(name for name, f in FORMATS.items() if f.writes)
+        raise InputError(f"--format {format_name} is not known; choose one of {known}.")
+    record = scene.require("train")
+    started = time.monotonic()
+    on_event(Started("export"))
+    target = folder if folder is not None else scene.root / "exports"
+    target.mkdir(parents=True, exist_ok=True)
+    path = target / f"{scene.root.resolve().name}{FORMATS[format_name].extension}"
+    splats = load_splats(scene)
+    write_splats(splats, path, format_name)
+    loss_db, fidelity_db = export_loss(load_posed_scene(scene), splats, read_splats(path), record.result["held_out"])
+    result = {
+        "format": format_name,
+        "path": str(path),
+        "bytes": path.stat().st_size,
+        "splats": len(splats),
+        "loss_db": loss_db,
+        "fidelity_db": fidelity_db,
+        "made_from": record.fingerprint,
+    }
+    if folder is None:
+        listing = load_exports(scene)
+        write_json(target / "exports.json", listing | {format_name: result})
+    on_event(Finished("export", time.monotonic() - started))
+    return result
+
+
+def run_report(scene: Scene) -> Path:
+    """Writes `report/index.html` and `report/report.json` from whatever stages are done."""
+    from diorama.viewer.report import write_report
+
+    folder = scene.folder("evaluate")
+    folder.mkdir(exist_ok=True)
+    return write_report(report_inputs(scene), folder)
+
+
+def report_inputs(scene: Scene) -> ReportInputs:
+    """What the report tells, from the folders of the stages that are done and fit together."""
+    from diorama.reconstruct.evaluate import load_evaluation
+    from diorama.viewer.report import ReportInputs
+
+    current = current_stages(scene)
+    evaluation: Evaluation | None = load_evaluation(scene.folder("evaluate")) if "evaluate" in current else None
+    return ReportInputs(
+        title=scene.root.resolve().name,
+        capture=load_capture_of(scene),
+        posed=load_posed_scene(scene) if "pose" in current else None,
+        training=_training_summary(scene) if "train" in current else None,
+        evaluation=evaluation,
+        exports={
+            name: made
+            for name, made in load_exports(scene).items()
+            if "train" in current and made.get("made_from") == scene.stages["train"].fingerprint
+        },
+        timings_s={name: scene.stages[name].seconds for name in current},
+        peak_memory_bytes=max((scene.stages[name].peak_memory_bytes for name in current), default=0),
+        versions=versions(),
+        hardware=hardware(),
+        settings={name: scene.stages[name].config for name in current},
+        warnings=tuple(w for name in current for w in scene.stages[name].result.get("warnings", ())),
+    )
+
+
+def current_stages(scene: Scene) -> list[StageName]:
+    """Finished stages whose inputs are still the ones in the folder, in order."""
+    found: list[StageName] = []
+    for stage, upstream in UPSTREAM.items():
+        if not scene.is_done(stage):
+            continue
+        above = None if upstream is None else scene.stages[upstream].fingerprint if upstream in found else ""
+        if scene.stages[stage].upstream == above:
+            found.append(stage)
+    return found
+
+
+def load_capture_of(scene: Scene) -> Capture:
+    from diorama.capture.store import load_capture
+
+    scene.require("ingest")
+    return load_capture(scene.folder("ingest"))
+
+
+def load_posed_scene(scene: Scene) -> PosedScene:
+    from diorama.capture.store import load_posed
+
+    scene.require("pose")
+    return load_posed(scene.folder("pose"), load_capture_of(scene))
+
+
+def splats_path(scene: Scene) -> Path:
+    scene.require("train")
+    return scene.folder("train") / "splats.ply"
+
+
+def load_splats(scene: Scene) -> Splats:
+    from diorama.render.formats import read_splats
+
+    return read_splats(splats_path(scene))
+
+
+def load_exports(scene: Scene) -> dict[str, Any]:
+    path = scene.root / "exports" / "exports.json"
+    if not path.is_file():
+        return {}
+    value = json.loads(path.read_text(encoding="utf-8"))
+    return value if isinstance(value, dict) else {}
+
+
+def _training_summary(scene: Scene) -> dict[str, Any]:
+    path = scene.folder("train") / "training.json"
+    history = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return history | scene.stages["train"].result
+
+
+def _run(
+    scene: Scene,
+    stage: StageName,
+    config: Any,
+    inputs: dict[str, Any],
+    work: Callable[[Path, OnEvent], dict[str, Any]],
+    *,
+    resumable: bool,
+    on_event: OnEvent,
+) -> Outcome:
+    upstream = UPSTREAM[stage]
+    settings = dataclasses.asdict(config)
+    above = scene.stages[upstream].fingerprint if upstream else None
+    key = fingerprint({"recipe": RECIPES[stage], "config": settings, "inputs": inputs, "upstream": above})
+    if scene.is_done(stage) and scene.stages[stage].fingerprint == key:
+        return Outcome(scene.stages[stage], fresh=False)
+    out = scene.work(stage, key, resumable=resumable)
+    started = time.monotonic()
+    warned: list[str] = []
+
+    def tell(event: Event) -> None:
+        if isinstance(event, Warned) and event.message not in warned:
+            warned.append(event.message)
+        on_event(event)
+
+    with measured_memory() as memory:
+        result = work(out, tell) | {"warnings": warned}
+    record = StageRecord(
+        fingerprint=key,
+        upstream=above,
+        config=json.loads(json.dumps(settings, default=str)),
+        versions=versions(),
+        seconds=round(time.monotonic() - started, 3),
+        peak_memory_bytes=memory.bytes,
+        finished_at=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        result=result,
+    )
+    scene.commit(stage, record)
+    return Outcome(record, fresh=True)
+
+
+def _footage_identity(footage: Sequence[str]) -> list[list[object]]:
+    """Names, sizes and times of the files meant, so that changed footage is read again; contents are not hashed."""
+    found: list[list[object]] = []
+    for item in footage:
+        path = Path(item)
+        if path.is_dir():
+            files = sorted(p for p in path.rglob("*") if p.is_file())
+        elif path.exists():
+            files = [path]
+        else:
+            files = sorted(Path().glob(item)) if not path.is_absolute() else sorted(Path("/").glob(item[1:]))
+        for file in files:
+            status = file.stat()
+            found.append([str(file.resolve()), status.st_size, status.st_mtime_ns])
+    return found
