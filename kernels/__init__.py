@@ -1,1 +1,5 @@
-"""Native code: arrays in, arrays out. C++ for the CPU with a readable torch twin of every op."""
+"""Native code: arrays in, arrays out. C++ for the CPU; `diorama.kernels.twin` is a readable torch twin of every op."""
+
+from .view import View
+
+__all__ = ["View"]

@@ -1,0 +1,329 @@
+"""The kernels once more in plain PyTorch: slow, readable, differentiable by autograd on any device and in any dtype.
+
+This file is the definition; the native kernels are tested against it. A picture is made like this (Kerbl et al. 2023,
+"3D Gaussian Splatting for Real-Time Radiance Field Rendering"; the projection is Zwicker et al. 2001, EWA splatting):
+
+1. A splat's centre goes to camera coordinates and to pixels. Its covariance `R diag(s^2) R^T` goes through the
+   perspective's Jacobian `J`, taken where the ray leaves the picture at most 15 % of its size; `LOW_PASS_PX2` is added
+   to the diagonal, so that no splat is thinner than about a pixel.
+2. A splat is visible when it lies more than `NEAR` in front of the camera, is at least `MIN_ALPHA` opaque somewhere
+   in the picture and all its parameters are finite.
+3. Its colour is `max(0, 0.5 + sum_j B_j(direction) sh_j)`.
+4. Each pixel walks through the visible splats from near to far (equal depths: lower index first) with transmittance
+   `T`, 1 at first. A splat's `alpha = min(MAX_ALPHA, opacity * exp(-d^T Sigma^-1 d / 2))`, `d` from its centre to the
+   pixel's; below `MIN_ALPHA` it is passed over. If `T (1 - alpha)` would fall to `STOP` or below, the walk ends before
+   that splat; else the pixel gains `T alpha` of its colour and `T` becomes `T (1 - alpha)`.
+5. What is left of `T` shows the background. Alpha is `1 - T`, depth the sum of `T alpha z`.
+
+Not differentiable, and zero in both implementations: the thresholds, the order, alpha at `MAX_ALPHA`, colour below 0.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
+
+from .view import View
+
+NEAR = 0.01
+LOW_PASS_PX2 = 0.3
+MIN_ALPHA = 1.0 / 255.0
+MAX_ALPHA = 0.999
+STOP = 1e-4
+MARGIN = 0.3
+"""The Jacobian is taken within the picture grown by this share of its half size on each side."""
+
+SSIM_SIGMA = 1.5
+SSIM_RADIUS = 5
+SSIM_C1 = 0.01**2
+SSIM_C2 = 0.03**2
+
+C0 = 0.28209479177387814
+C1 = 0.4886025119029199
+C2 = (1.0925484305920792, -1.0925484305920792, 0.31539156525252005, -1.0925484305920792, 0.5462742152960396)
+C3 = (
+    -0.5900435899266435,
+    2.890611442640554,
+    -0.4570457994644658,
+    0.3731763325901154,
+    -0.4570457994644658,
+    1.445305721320277,
+    -0.5900435899266435,
+)
+
+
+def sh_basis(directions: Tensor, degree: int) -> Tensor:
+    """Real spherical harmonics (N, (degree + 1)^2) of unit directions (N, 3), in 3DGS's order and signs."""
+    x, y, z = directions.unbind(-1)
+    xx, yy, zz = x * x, y * y, z * z
+    basis = [torch.full_like(x, C0)]
+    if degree >= 1:
+        basis += [-C1 * y, C1 * z, -C1 * x]
+    if degree >= 2:
+        basis += [C2[0] * x * y, C2[1] * y * z, C2[2] * (2 * zz - xx - yy), C2[3] * x * z, C2[4] * (xx - yy)]
+    if degree >= 3:
+        basis += [
+            C3[0] * y * (3 * xx - yy),
+            C3[1] * x * y * z,
+            C3[2] * y * (4 * zz - xx - yy),
+            C3[3] * z * (2 * zz - 3 * xx - 3 * yy),
+            C3[4] * x * (4 * zz - xx - yy),
+            C3[5] * z * (xx - yy),
+            C3[6] * x * (xx - 3 * yy),
+        ]
+    return torch.stack(basis, -1)
+
+
+def rotations(quats: Tensor) -> Tensor:
+    """Rotation matrices (N, 3, 3) of wxyz quaternions (N, 4) of any length but zero."""
+    w, x, y, z = (quats / quats.norm(dim=-1, keepdim=True)).unbind(-1)
+    entries = [
+        *(1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)),
+        *(2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)),
+        *(2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)),
+    ]
+    return torch.stack(entries, -1).reshape(-1, 3, 3)
+
+
+@dataclass(frozen=True, eq=False)
+class Projected:
+    """The M visible of N splats as a picture sees them, near to far.
+
+    index: (M,) which of the N. means_px: (M, 2) centres. conics: (M, 3) the inverse covariance's xx, xy, yy.
+    opacities: (M,). colors: (M, 3). depths: (M,) z in the camera.
+    extents_px: (M, 2) half sizes of the box outside of which alpha is below `MIN_ALPHA`.
+    """
+
+    index: Tensor
+    means_px: Tensor
+    conics: Tensor
+    opacities: Tensor
+    colors: Tensor
+    depths: Tensor
+    extents_px: Tensor
+
+
+def _jacobian(points: Tensor, view: View) -> Tensor:
+    """(N, 2, 3) derivative of pixels by camera coordinates, the ray held within the picture and its margin."""
+    x, y, z = points.unbind(-1)
+    margin_x, margin_y = MARGIN * 0.5 * view.width / view.fx, MARGIN * 0.5 * view.height / view.fy
+    u = torch.clamp(x / z, -view.cx / view.fx - margin_x, (view.width - view.cx) / view.fx + margin_x)
+    v = torch.clamp(y / z, -view.cy / view.fy - margin_y, (view.height - view.cy) / view.fy + margin_y)
+    zero = torch.zeros_like(z)
+    entries = [view.fx / z, zero, -view.fx * u / z, zero, view.fy / z, -view.fy * v / z]
+    return torch.stack(entries, -1).reshape(-1, 2, 3)
+
+
+def project(
+    means: Tensor,
+    quats: Tensor,
+    log_scales: Tensor,
+    logit_opacities: Tensor,
+    sh: Tensor,
+    view: View,
+    sh_degree: int = 3,
+) -> Projected:
+    """Splats (N, 3), (N, 4), (N, 3), (N,), (N, K, 3) in the world to what `view` sees of them; steps 1 to 3 above."""
+    count = (sh_degree + 1) ** 2
+    cam_from_world = torch.as_tensor(view.cam_from_world).to(means)
+    rotation, translation = cam_from_world[:, :3], cam_from_world[:, 3]
+    finite = torch.ones(len(means), dtype=torch.bool, device=means.device)
+    for values in (means, quats, log_scales, logit_opacities, sh[:, :count]):
+        finite &= values.detach().reshape(len(means), -1).isfinite().all(-1)
+    finite &= quats.detach().norm(dim=-1) > 0
+    depth = means.detach() @ rotation[2] + translation[2]
+    index = torch.nonzero(finite & (depth > NEAR)).squeeze(-1)  # what is dropped here never meets a division by zero
+
+    in_world = means[index]
+    points = in_world @ rotation.T + translation
+    half = _jacobian(points, view) @ rotation @ rotations(quats[index]) * log_scales[index].exp()[:, None, :]
+    cov = half @ half.mT + LOW_PASS_PX2 * torch.eye(2, dtype=means.dtype, device=means.device)
+    xx, xy, yy = cov[:, 0, 0], cov[:, 0, 1], cov[:, 1, 1]
+    det = xx * yy - xy * xy
+    conics = torch.stack([yy / det, -xy / det, xx / det], -1)
+    focal, centre = means.new_tensor([view.fx, view.fy]), means.new_tensor([view.cx, view.cy])
+    means_px = points[:, :2] / points[:, 2:] * focal + centre
+
+    opacities = torch.sigmoid(logit_opacities[index])
+    reach = 2.0 * torch.log(torch.clamp(opacities.detach() / MIN_ALPHA, min=1.0))  # d^T Sigma^-1 d where alpha is least
+    extents_px = torch.sqrt(reach[:, None] * torch.stack([xx, yy], -1).detach())
+
+    camera_in_world = -rotation.T @ translation
+    directions = functional.normalize(in_world - camera_in_world, dim=-1, eps=0.0)
+    colors = torch.einsum("nk,nkc->nc", sh_basis(directions, sh_degree), sh[index, :count]) + 0.5
+    colors = torch.clamp(colors, min=0.0)
+
+    size = means.new_tensor([view.width, view.height])
+    near_px = means_px.detach()
+    seen = (reach > 0) & ((near_px + extents_px > 0) & (near_px - extents_px < size)).all(-1) & (det.detach() > 0)
+    order = torch.nonzero(seen).squeeze(-1)
+    order = order[torch.sort(points[order, 2].detach(), stable=True).indices]
+    return Projected(
+        index[order],
+        means_px[order],
+        conics[order],
+        opacities[order],
+        colors[order],
+        points[order, 2],
+        extents_px[order],
+    )
+
+
+def blend(pixels: Tensor, means_px: Tensor, conics: Tensor, opacities: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+    """Step 4 for P pixel centres (P, 2) and M splats near to far: values (M, D) to sums (P, D), and T left (P,)."""
+    dx, dy = (pixels[:, None, :] - means_px[None, :, :]).unbind(-1)
+    power = -0.5 * (conics[:, 0] * dx * dx + conics[:, 2] * dy * dy) - conics[:, 1] * dx * dy
+    raw = opacities * torch.exp(power)
+    alpha = torch.where(raw >= MIN_ALPHA, torch.clamp(raw, max=MAX_ALPHA), torch.zeros_like(raw))
+    goes_on = torch.cumprod(1.0 - alpha.detach(), -1) > STOP
+    alpha = torch.where(goes_on, alpha, torch.zeros_like(alpha))
+    after = torch.cumprod(1.0 - alpha, -1)
+    before = torch.cat([torch.ones_like(after[:, :1]), after[:, :-1]], -1)
+    return (before * alpha) @ values, after[:, -1]
+
+
+def _tiles(view: View, tile_px: int) -> Iterator[tuple[int, int, int, int]]:
+    for y in range(0, view.height, tile_px):
+        for x in range(0, view.width, tile_px):
+            yield x, y, min(view.width, x + tile_px), min(view.height, y + tile_px)
+
+
+def rasterize(
+    means: Tensor,
+    quats: Tensor,
+    log_scales: Tensor,
+    logit_opacities: Tensor,
+    sh: Tensor,
+    view: View,
+    sh_degree: int = 3,
+    background: Sequence[float] | Tensor = (0.0, 0.0, 0.0),
+    tile_px: int = 32,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The picture of N splats.
+
+    Args:
+        means: (N, 3) in the world. quats: (N, 4) wxyz, any length but zero. log_scales: (N, 3).
+        logit_opacities: (N,). sh: (N, K, 3) with K >= (sh_degree + 1)^2, coefficient 0 the constant one.
+        view: the camera. sh_degree: 0 to 3. background: three sRGB values.
+        tile_px: pictures are made in tiles of this side, one at a time and once more in the backward pass, so that
+            memory grows with a tile's share of splats only.
+
+    Returns:
+        rgb (H, W, 3), alpha (H, W) and accumulated depth (H, W), the sum of weight times z. Differentiable by every
+        splat tensor.
+    """
+    seen = project(means, quats, log_scales, logit_opacities, sh, view, sh_degree)
+    back = torch.as_tensor(background).to(means)
+    values = torch.cat([seen.colors, seen.depths[:, None]], -1)
+    low, high = (seen.means_px - seen.extents_px).detach(), (seen.means_px + seen.extents_px).detach()
+    rows: list[Tensor] = []
+    row: list[Tensor] = []
+    for x0, y0, x1, y1 in _tiles(view, tile_px):
+        touches = (high[:, 0] > x0) & (low[:, 0] < x1) & (high[:, 1] > y0) & (low[:, 1] < y1)
+        index = torch.nonzero(touches).squeeze(-1)
+        ys = torch.arange(y0, y1, dtype=means.dtype, device=means.device) + 0.5
+        xs = torch.arange(x0, x1, dtype=means.dtype, device=means.device) + 0.5
+        pixels = torch.stack(torch.meshgrid(xs, ys, indexing="xy"), -1).reshape(-1, 2)
+        if len(index):
+            chosen = (seen.means_px[index], seen.conics[index], seen.opacities[index], values[index])
+            sums, left = checkpoint(blend, pixels, *chosen, use_reentrant=False)
+        else:
+            sums, left = means.new_zeros(len(pixels), 4), means.new_ones(len(pixels))
+        rgb = sums[:, :3] + left[:, None] * back
+        row.append(torch.cat([rgb, 1.0 - left[:, None], sums[:, 3:]], -1).reshape(y1 - y0, x1 - x0, 5))
+        if x1 == view.width:
+            rows.append(torch.cat(row, 1))
+            row = []
+    picture = torch.cat(rows, 0)
+    return picture[..., :3], picture[..., 3], picture[..., 4]
+
+
+def gaussian_taps(like: Tensor) -> Tensor:
+    """The 11 weights of SSIM's window, sigma 1.5, summing to 1."""
+    x = torch.arange(-SSIM_RADIUS, SSIM_RADIUS + 1, dtype=torch.float64)
+    taps = torch.exp(-x * x / (2 * SSIM_SIGMA**2))
+    return (taps / taps.sum()).to(like)
+
+
+def blur(planes: Tensor) -> Tensor:
+    """SSIM's window over planes (C, H, W); outside of the picture everything is 0."""
+    taps = gaussian_taps(planes)
+    across = functional.conv2d(planes[:, None], taps.reshape(1, 1, 1, -1), padding=(0, SSIM_RADIUS))
+    return functional.conv2d(across, taps.reshape(1, 1, -1, 1), padding=(SSIM_RADIUS, 0))[:, 0]
+
+
+def ssim_map(x: Tensor, y: Tensor) -> Tensor:
+    """Structural similarity (C, H, W) of planes (C, H, W) in 0 to 1 (Wang et al. 2004, eq. 13)."""
+    mu_x, mu_y = blur(x), blur(y)
+    var_x, var_y, cov = blur(x * x) - mu_x * mu_x, blur(y * y) - mu_y * mu_y, blur(x * y) - mu_x * mu_y
+    structure = (2 * cov + SSIM_C2) / (var_x + var_y + SSIM_C2)
+    return (2 * mu_x * mu_y + SSIM_C1) / (mu_x * mu_x + mu_y * mu_y + SSIM_C1) * structure
+
+
+def photo_loss(rgb: Tensor, photo: Tensor, mask: Tensor | None = None, ssim_weight: float = 0.2) -> Tensor:
+    """`(1 - ssim_weight) L1 + ssim_weight (1 - SSIM)`, the loss of 3DGS.
+
+    Args:
+        rgb: (H, W, 3) picture. photo: (H, W, 3) in 0 to 1. mask: (H, W), 0 hides a pixel, None keeps all.
+        ssim_weight: 0 to 1.
+
+    Returns:
+        A scalar. Both terms are means over the kept pixels and channels. To SSIM's windows a hidden pixel is what a
+        pixel outside of the picture is: 0 in both. With no pixel kept the loss is 0.
+    """
+    x, y = rgb.permute(2, 0, 1), photo.to(rgb).permute(2, 0, 1)
+    keep = torch.ones_like(x[0]) if mask is None else (mask != 0).to(rgb)
+    total = 3.0 * torch.clamp(keep.sum(), min=1.0)
+    x, y = x * keep, y * keep
+    l1 = (x - y).abs().sum() / total
+    ssim = (ssim_map(x, y) * keep).sum() / total
+    any_kept = (keep.sum() > 0).to(rgb)
+    return any_kept * ((1.0 - ssim_weight) * l1 + ssim_weight * (1.0 - ssim))
+
+
+def adam_step(
+    param: Tensor,
+    grad: Tensor,
+    exp_avg: Tensor,
+    exp_avg_sq: Tensor,
+    step: int,
+    lr: float,
+    betas: tuple[float, float] = (0.9, 0.999),
+    eps: float = 1e-15,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """New (param, exp_avg, exp_avg_sq) after step number `step`, 1 for the first (Kingma and Ba 2015, algorithm 1)."""
+    exp_avg = betas[0] * exp_avg + (1 - betas[0]) * grad
+    exp_avg_sq = betas[1] * exp_avg_sq + (1 - betas[1]) * grad * grad
+    mean = exp_avg / (1 - betas[0] ** step)
+    spread = torch.sqrt(exp_avg_sq / (1 - betas[1] ** step))
+    return param - lr * mean / (spread + eps), exp_avg, exp_avg_sq
+
+
+def regularizer(log_scales: Tensor, logit_opacities: Tensor, opacity_reg: float, scale_reg: float) -> Tensor:
+    """What keeps splats from piling up in 3DGS-MCMC (Kheradmand et al. 2024, eq. 11): mean opacity and mean scale."""
+    if not len(logit_opacities):
+        return logit_opacities.sum()
+    return opacity_reg * torch.sigmoid(logit_opacities).mean() + scale_reg * torch.exp(log_scales).mean()
+
+
+def mcmc_noise(quats: Tensor, log_scales: Tensor, logit_opacities: Tensor, normals: Tensor, amount: float) -> Tensor:
+    """What 3DGS-MCMC adds to the means (Kheradmand et al. 2024, eq. 9): (N, 3).
+
+    `amount * sigmoid(-100 (opacity - 0.005)) * Sigma @ normals`, with normals (N, 3) of unit variance: splats that are
+    nearly transparent wander within their own extent, opaque ones stay.
+    """
+    gate = torch.sigmoid(-100.0 * (torch.sigmoid(logit_opacities) - 0.005))
+    half = rotations(quats) * torch.exp(log_scales)[:, None, :]
+    step: Tensor = amount * gate[:, None] * (half @ (half.mT @ normals[:, :, None])).squeeze(-1)
+    return step
+
+
+def degree_of(sh: Tensor) -> int:
+    """The SH degree that an array (N, K, 3) can hold."""
+    return math.isqrt(sh.shape[1]) - 1
