@@ -18,10 +18,11 @@ from .scene import UPSTREAM, Scene, StageName, StageRecord, fingerprint, write_j
 
 if TYPE_CHECKING:
     from diorama.capture.ingest import IngestConfig
+    from diorama.reconstruct.train import TrainConfig
+
     from diorama.capture.types import Capture, PosedScene
     from diorama.reconstruct.evaluate import EvaluateConfig, Evaluation
     from diorama.reconstruct.poses import PoseConfig
-    from diorama.reconstruct.train import TrainConfig
     from diorama.render.splats import Splats
     from diorama.viewer.report import ReportInputs
 
@@ -64,6 +65,7 @@ def run_ingest(scene: Scene, footage: Sequence[str], config: IngestConfig, *, on
 def run_pose(scene: Scene, config: PoseConfig, *, on_event: OnEvent = ignore) -> Outcome:
     """Cameras into `poses/`: found by COLMAP, or the imported ones as they are."""
     from diorama.capture.store import load_capture, load_posed, save_posed
+
     from diorama.reconstruct.poses import estimate_poses, rescale, upright
 
     scene.require("ingest")
@@ -109,6 +111,7 @@ def run_train(scene: Scene, config: TrainConfig, *, on_event: OnEvent = ignore) 
             "iterations": result.steps,
             "seconds": result.seconds,
             "backend": result.backend,
+            "max_size_px": config.max_size_px,
             "held_out": list(result.held_out),
         }
 
@@ -131,15 +134,15 @@ def run_evaluate(scene: Scene, config: EvaluateConfig, *, on_event: OnEvent = ig
 
 
 def run_export(
-    scene: Scene, format_name: str, folder: Path | None = None, *, on_event: OnEvent = ignore
+    scene: Scene, format_name: str, folder: Path | None = None, *, spz_version: int = 3, on_event: OnEvent = ignore
 ) -> dict[str, Any]:
     """Writes one file and measures, by reading it back and rendering held-out views, what the format lost.
 
-    Returns path, bytes, splats, `loss_db` (PSNR against the photos, before minus after) and `fidelity_db` (PSNR
-    between the two renderings; None when they are equal).
+    Returns path, bytes, splats, `loss_db` and `fidelity_db` (see `Fidelity`).
     """
-    from diorama.reconstruct.evaluate import export_loss
     from diorama.render.formats import FORMATS, read_splats, write_splats
+
+    from diorama.reconstruct.fidelity import measure_fidelity
 
     if format_name not in FORMATS or not FORMATS[format_name].writes:
         known = ", ".join(name for name, f in FORMATS.items() if f.writes)
@@ -151,22 +154,52 @@ def run_export(
     target.mkdir(parents=True, exist_ok=True)
     path = target / f"{scene.root.resolve().name}{FORMATS[format_name].extension}"
     splats = load_splats(scene)
-    write_splats(splats, path, format_name)
-    loss_db, fidelity_db = export_loss(load_posed_scene(scene), splats, read_splats(path), record.result["held_out"])
+    options = {"version": spz_version} if format_name == "spz" else {}
+    write_splats(splats, path, format_name, **options)
+    fidelity = measure_fidelity(
+        load_posed_scene(scene),
+        splats,
+        read_splats(path),
+        record.result["held_out"],
+        max_size_px=record.result["max_size_px"],
+    )
     result = {
         "format": format_name,
         "path": str(path),
         "bytes": path.stat().st_size,
         "splats": len(splats),
-        "loss_db": loss_db,
-        "fidelity_db": fidelity_db,
+        "loss_db": fidelity.loss_db,
+        "fidelity_db": fidelity.fidelity_db,
         "made_from": record.fingerprint,
     }
     if folder is None:
-        listing = load_exports(scene)
-        write_json(target / "exports.json", listing | {format_name: result})
+        write_json(target / "exports.json", load_exports(scene) | {format_name: result})
     on_event(Finished("export", time.monotonic() - started))
     return result
+
+
+def export_when_stale(scene: Scene, format_name: str, *, on_event: OnEvent = ignore) -> None:
+    """Exports unless the file is there and was made from the present splats."""
+    made = load_exports(scene).get(format_name)
+    fresh = made and made.get("made_from") == scene.stages["train"].fingerprint and Path(made["path"]).is_file()
+    if not fresh:
+        run_export(scene, format_name, on_event=on_event)
+
+
+def evaluate_config(scene: Scene) -> EvaluateConfig:
+    """Measures at the size and on the background of the training: other numbers do not compare."""
+    from diorama.reconstruct.evaluate import EvaluateConfig
+
+    result = scene.require("train").result
+    return EvaluateConfig(max_size_px=result["max_size_px"], backend=result["backend"])
+
+
+def pose_imported(scene: Scene, *, on_event: OnEvent = ignore) -> None:
+    """Takes imported poses over when that has not been done: there is nothing to compute and nothing to ask."""
+    from diorama.reconstruct.poses import PoseConfig
+
+    if not scene.is_done("pose") and scene.require("ingest").result["imported_poses"]:
+        run_pose(scene, PoseConfig(), on_event=on_event)
 
 
 def run_report(scene: Scene) -> Path:
