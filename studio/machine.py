@@ -6,7 +6,7 @@ import os
 import platform
 import resource
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib import metadata
 from pathlib import Path
 
@@ -88,10 +88,8 @@ def measured_memory() -> Iterator[PeakMemory]:
     peak so far stands in. A child counts when it is larger than every child before the block."""
     peak = PeakMemory()
     children_before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
-    try:
+    with suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")
-    except OSError:
-        pass
     try:
         yield peak
     finally:

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from diorama.capture.errors import InputError
 from diorama.capture.events import Event, Finished, OnEvent, Started, Warned, ignore
+from diorama.capture.files import write_json
 
 from .machine import hardware, measured_memory, versions
-from .scene import UPSTREAM, Scene, StageName, StageRecord, fingerprint, write_json
+from .scene import UPSTREAM, Scene, StageName, StageRecord, fingerprint
 
 if TYPE_CHECKING:
     from diorama.capture.ingest import IngestConfig
@@ -99,6 +100,7 @@ def run_pose(scene: Scene, config: PoseConfig, *, on_event: OnEvent = ignore) ->
 def run_train(scene: Scene, config: TrainConfig, *, on_event: OnEvent = ignore) -> Outcome:
     """Splats into `splats/splats.ply`, in the world frame; goes on from the last checkpoint of an interrupted run."""
     from diorama.reconstruct.train import train_splats
+
     from diorama.render.formats import write_splats
 
     scene.require("pose")
@@ -140,9 +142,8 @@ def run_export(
 
     Returns path, bytes, splats, `loss_db` and `fidelity_db` (see `Fidelity`).
     """
-    from diorama.render.formats import FORMATS, read_splats, write_splats
-
     from diorama.reconstruct.fidelity import measure_fidelity
+    from diorama.render.formats import FORMATS, read_splats, write_splats
 
     if format_name not in FORMATS or not FORMATS[format_name].writes:
         known = ", ".join(name for name, f in FORMATS.items() if f.writes)

@@ -21,7 +21,6 @@ import contextlib
 import fcntl
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -29,6 +28,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from diorama.capture.errors import InputError
+from diorama.capture.files import write_json
 
 SCHEMA = 1
 StageName = Literal["ingest", "pose", "train", "evaluate"]
@@ -43,17 +43,6 @@ FOLDERS: dict[StageName, str] = {
 UPSTREAM: dict[StageName, StageName | None] = {"ingest": None, "pose": "ingest", "train": "pose", "evaluate": "train"}
 
 MARKER = ".done.json"
-
-
-def write_json(path: Path, value: object) -> None:
-    """Writes JSON beside its place and renames: readers see the old file or the new one, never half of it."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        beside.write_text(json.dumps(value, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-        beside.replace(path)
-    except BaseException:
-        beside.unlink(missing_ok=True)
-        raise
 
 
 def fingerprint(value: object) -> str:

@@ -1,0 +1,65 @@
+"""Looking at a scene: the served page, the published page, and clips."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from . import pipeline
+from .console import Console
+from .scene import Scene
+
+if TYPE_CHECKING:
+    from diorama.viewer.scene_data import ViewerScene
+
+    from .commands import Render
+
+
+def serve_page(scene: Scene, port: int | None, browser: bool, console: Console) -> dict[str, Any]:
+    """Serves the scene on 127.0.0.1 until Ctrl-C; the URL with its token is the one line on standard output."""
+    import json
+
+    from diorama.viewer.server import serve_scene
+
+    def ready(url: str) -> None:
+        if console.json:
+            print(json.dumps({"url": url}), flush=True)
+        else:
+            console.say(url)
+
+    serve_scene(_viewer_scene(scene), port=port, open_browser=browser, on_ready=ready)
+    return {"scene": str(scene.root), "stopped": True}
+
+
+def publish_page(scene: Scene, folder: Path, console: Console) -> dict[str, Any]:
+    """Writes the page as static files into `folder`."""
+    from diorama.viewer.publish import publish
+
+    with console.progress(scene.root) as tell:
+        publish(_viewer_scene(scene), folder, on_event=tell)
+    console.say(f"{folder / 'index.html'}")
+    return {"scene": str(scene.root), "published": str(folder)}
+
+
+def _viewer_scene(scene: Scene) -> ViewerScene:
+    from diorama.viewer.scene_data import viewer_scene
+
+    return viewer_scene(pipeline.load_posed_scene(scene), pipeline.splats_path(scene), title=scene.root.resolve().name)
+
+
+def render_clip(scene: Scene, options: Render, console: Console) -> dict[str, Any]:
+    """Renders a camera path to a video."""
+    from diorama.render.paths import capture_path, load_path, orbit_path
+    from diorama.render.video import render_path
+
+    splats, posed = pipeline.load_splats(scene), pipeline.load_posed_scene(scene)
+    if options.path == "orbit":
+        path = orbit_path(posed, seconds=options.seconds, fps=options.fps, max_size_px=options.size)
+    elif options.path == "capture":
+        path = capture_path(posed, seconds=options.seconds, fps=options.fps, max_size_px=options.size)
+    else:
+        path = load_path(Path(options.path))
+    with console.progress(scene.root) as tell:
+        render_path(splats, path, options.clip, backend=options.backend, on_event=tell)
+    console.say(str(options.clip))
+    return {"path": str(options.clip), "frames": len(path), "bytes": options.clip.stat().st_size}
