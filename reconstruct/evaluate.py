@@ -156,6 +156,21 @@ class Evaluation:
         object.__setattr__(self, "train_means", Means.of(self.train))
 
     @property
+    def psnr_db(self) -> float | None:
+        """Mean over held-out views; None when nothing was held out."""
+        return self.held_out_means.psnr_db
+
+    @property
+    def ssim(self) -> float | None:
+        """Mean over held-out views; None when nothing was held out."""
+        return self.held_out_means.ssim
+
+    @property
+    def lpips(self) -> float | None:
+        """Mean over held-out views; None when nothing was held out or the network is not there."""
+        return self.held_out_means.lpips
+
+    @property
     def gap_db(self) -> float | None:
         """How much better the training views are than the held-out ones, PSNR in dB."""
         held, train = self.held_out_means.psnr_db, self.train_means.psnr_db

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -14,53 +15,26 @@ from diorama.reconstruct.verdict import Verdict, judge
 
 
 @dataclass(frozen=True)
-class TrainSummary:
-    """How training went.
-
-    history: columns of equal length by name: `step`, and any of `loss`, `splats`, `psnr_db`.
-    """
-
-    iterations: int
-    seconds: float
-    splats: int | None = None
-    history: Mapping[str, Sequence[float]] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class ExportRow:
-    """One file that was written.
-
-    loss_db: PSNR between renderings of the splats in memory and of the file read back; higher is nearer, None where
-        it was not measured.
-    """
-
-    format: str
-    path: str
-    bytes: int
-    loss_db: float | None = None
-    splats: int | None = None
-    seconds: float | None = None
-    note: str = ""
-
-
-@dataclass(frozen=True)
 class ReportInputs:
     """Everything a report may show.
 
-    name: of the scan. created: when, ISO 8601; empty leaves it out.
-    capture: may be left out where `scene` is given.
-    held_out: names that training did not see.
+    title: the scan's name. created: when, ISO 8601; empty leaves it out.
+    capture: may be left out where `posed` is given.
+    training: what training left as JSON: `iterations`, `seconds`, `splats`, `backend`, `max_size_px`, `held_out` (names
+        that training did not see) and `history`, a list of rows or a mapping of columns with `step` and any of `loss`,
+        `splats`, `psnr_db`.
+    exports: by format, as JSON: `path`, `bytes`, `splats`, `loss_db` (how much PSNR against the photos the file costs)
+        and `fidelity_db` (PSNR between the two renderings; None where they are equal).
     timings_s: by stage. peak_memory_bytes: of the whole run.
     settings: by stage, plain JSON values. hardware, versions: plain JSON values.
     """
 
-    name: str = ""
+    title: str = ""
     capture: Capture | None = None
-    scene: PosedScene | None = None
-    train: TrainSummary | None = None
+    posed: PosedScene | None = None
+    training: Mapping[str, Any] | None = None
     evaluation: Evaluation | None = None
-    exports: tuple[ExportRow, ...] = ()
-    held_out: tuple[str, ...] = ()
+    exports: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     timings_s: Mapping[str, float] = field(default_factory=dict)
     peak_memory_bytes: int | None = None
     warnings: tuple[str, ...] = ()
@@ -73,25 +47,37 @@ class ReportInputs:
     @cached_property
     def footage(self) -> Capture | None:
         """The capture, by itself or inside the scene."""
-        return self.capture if self.scene is None else self.scene.capture
+        return self.capture if self.posed is None else self.posed.capture
 
     @cached_property
     def coverage(self) -> Coverage | None:
-        return None if self.scene is None else measure_coverage(self.scene)
+        return None if self.posed is None else measure_coverage(self.posed)
 
     @cached_property
     def verdict(self) -> Verdict:
-        return judge(self.capture, self.scene, self.coverage, self.evaluation)
+        return judge(self.capture, self.posed, self.coverage, self.evaluation)
 
     @cached_property
     def all_warnings(self) -> tuple[str, ...]:
         """Warnings of every part, each once, in the order of the stages."""
         parts: list[str] = []
-        for source in (self.footage, self.scene, self.evaluation):
+        for source in (self.footage, self.posed, self.evaluation):
             parts += [] if source is None else source.warnings
         return tuple(dict.fromkeys([*parts, *self.warnings]))
 
     @cached_property
     def held_out_names(self) -> frozenset[str]:
-        measured = () if self.evaluation is None else tuple(v.name for v in self.evaluation.held_out)
-        return frozenset(self.held_out) | frozenset(measured)
+        names = {v.name for v in self.evaluation.held_out} if self.evaluation is not None else set()
+        return frozenset(names.union((self.training or {}).get("held_out") or ()))
+
+    @cached_property
+    def history(self) -> Mapping[str, Sequence[float]]:
+        """Training's history as columns of equal length; empty where there is none."""
+        history = (self.training or {}).get("history") or {}
+        if isinstance(history, Mapping):
+            columns = {str(k): list(v) for k, v in history.items() if isinstance(v, Sequence)}
+        else:
+            keys = {k for row in history for k in row if k == "step" or isinstance(row[k], int | float)}
+            columns = {k: [float(row[k]) if row.get(k) is not None else math.nan for row in history] for k in keys}
+        steps = len(columns.get("step", ()))
+        return {k: v for k, v in columns.items() if len(v) == steps}

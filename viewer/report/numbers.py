@@ -14,7 +14,7 @@ from diorama.reconstruct.coverage import Coverage
 from diorama.reconstruct.evaluate import Evaluation, Means, ViewScore
 from diorama.reconstruct.verdict import Verdict
 
-from .inputs import ReportInputs, TrainSummary
+from .inputs import ReportInputs
 
 SCHEMA = 1
 HISTORY_ROWS = 500
@@ -24,16 +24,16 @@ def report_json(inputs: ReportInputs) -> dict[str, Any]:
     """The report as plain JSON values. What is not known is null or an empty list, never left out and never NaN."""
     value = {
         "schema": SCHEMA,
-        "name": inputs.name,
+        "title": inputs.title,
         "created": inputs.created or None,
         "command": inputs.command or None,
         "verdict": _verdict(inputs.verdict),
         "frames": _frames(inputs),
-        "poses": _poses(inputs.scene),
-        "world": _world(inputs.scene),
+        "poses": _poses(inputs.posed),
+        "world": _world(inputs.posed),
         "coverage": _coverage(inputs.coverage),
         "splats": _splats(inputs),
-        "export": {row.format: _export(row) for row in inputs.exports},
+        "export": {name: _export(row) for name, row in inputs.exports.items()},
         "timings_s": dict(inputs.timings_s),
         "peak_memory_bytes": inputs.peak_memory_bytes,
         "warnings": list(inputs.all_warnings),
@@ -73,7 +73,7 @@ def _verdict(verdict: Verdict) -> dict[str, Any]:
 
 
 def _frames(inputs: ReportInputs) -> dict[str, Any]:
-    capture, scene = inputs.footage, inputs.scene
+    capture, scene = inputs.footage, inputs.posed
     if capture is None:
         return {
             "given": None, "chosen": None, "registered": None, "unregistered": [], "rejected": [], "list": []
@@ -153,25 +153,26 @@ def _coverage(coverage: Coverage | None) -> dict[str, Any] | None:
 
 
 def _splats(inputs: ReportInputs) -> dict[str, Any]:
-    train, evaluation = inputs.train, inputs.evaluation
-    count = train.splats if train is not None else None
-    if count is None and evaluation is not None:
-        count = evaluation.splats
     return {
-        "count": count,
-        "train": _train(train),
-        "held_out": _held_out(evaluation, inputs.held_out_names),
-        "training_views": _training_views(evaluation),
+        "count": splat_count(inputs),
+        "train": _train(inputs),
+        "held_out": _held_out(inputs.evaluation, inputs.held_out_names),
+        "training_views": _training_views(inputs.evaluation),
     }
 
 
-def _train(train: TrainSummary | None) -> dict[str, Any]:
-    if train is None:
-        return {"iterations": None, "seconds": None, "history": {}}
+def splat_count(inputs: ReportInputs) -> int | None:
+    """From training, or from what was evaluated."""
+    count = (inputs.training or {}).get("splats")
+    return count if count is not None else inputs.evaluation.splats if inputs.evaluation is not None else None
+
+
+def _train(inputs: ReportInputs) -> dict[str, Any]:
+    training = inputs.training or {}
+    names = ("iterations", "seconds", "backend", "max_size_px")
     return {
-        "iterations": train.iterations,
-        "seconds": train.seconds,
-        "history": {k: thinned(v, HISTORY_ROWS) for k, v in train.history.items()},
+        **{name: training.get(name) for name in names},
+        "history": {k: thinned(v, HISTORY_ROWS) for k, v in inputs.history.items()},
     }
 
 
@@ -223,12 +224,6 @@ def _view(view: ViewScore) -> dict[str, Any]:
     }
 
 
-def _export(row: Any) -> dict[str, Any]:
-    return {
-        "path": row.path,
-        "bytes": row.bytes,
-        "loss_db": row.loss_db,
-        "splats": row.splats,
-        "seconds": row.seconds,
-        "note": row.note,
-    }
+def _export(row: Mapping[str, Any]) -> dict[str, Any]:
+    names = ("path", "bytes", "loss_db", "fidelity_db", "splats")
+    return {**{name: None for name in names}, **row}

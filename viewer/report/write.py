@@ -14,7 +14,7 @@ from .page import render_page
 def write_report(inputs: ReportInputs, folder: Path) -> Path:
     """Write `folder/index.html` (one self-contained file) and `folder/report.json`; returns the page's path."""
     folder.mkdir(parents=True, exist_ok=True)
-    numbers = json.dumps(report_json(inputs), indent=1, ensure_ascii=False, allow_nan=False)
+    numbers = json.dumps(report_json(inputs), indent=1, allow_nan=False)
     page = folder / "index.html"
     _write_whole(folder / "report.json", numbers + "\n")
     _write_whole(page, render_page(inputs))
@@ -24,7 +24,7 @@ def write_report(inputs: ReportInputs, folder: Path) -> Path:
 def _write_whole(path: Path, text: str) -> None:
     beside = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
-        beside.write_text(text, encoding="utf-8")
+        beside.write_text(text, encoding="utf-8", errors="replace")
         beside.replace(path)
     finally:
         beside.unlink(missing_ok=True)
