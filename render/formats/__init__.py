@@ -1,0 +1,72 @@
+"""Files that hold splats: one module per format, all listed in `FORMATS`.
+
+Every file is taken to be hostile, and every file is written whole or not at all. Coordinates: the numbers in a PLY or a
+.splat are our world's, unchanged (+z up when Diorama wrote them); other formats agree with the PLY of the same scene.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from diorama.capture.errors import InputError
+from diorama.capture.events import OnEvent, ignore
+
+from ..splats import Splats
+from . import dotsplat, ply, spz
+from .common import Format, opened
+
+__all__ = ["FORMATS", "Format", "format_of", "read_splats", "write_splats"]
+
+FORMATS: dict[str, Format] = {f.name: f for f in (ply.FORMAT, spz.FORMAT, dotsplat.FORMAT)}
+"""By the name that `--format` takes."""
+
+
+def _list(formats: list[Format]) -> str:
+    return ", ".join(f.extension for f in formats)
+
+
+def format_of(path: str | Path) -> Format | None:
+    """The format that a file's name promises; the longest extension wins."""
+    name = Path(path).name.lower()
+    found = [f for f in FORMATS.values() if name.endswith(f.extension)]
+    return max(found, key=lambda f: len(f.extension), default=None)
+
+
+def read_splats(path: str | Path, *, on_event: OnEvent = ignore) -> Splats:
+    """The splats in a file, recognised by what it begins with, else by its name.
+
+    Splats that hold no finite numbers are left out, with a `Warned` that counts them.
+
+    Raises InputError when the file is missing, damaged, hostile, of an unknown format or without usable splats.
+    """
+    path = Path(path)
+    with opened(path) as (file, _):
+        head = file.read(16)
+    found = next((f for f in FORMATS.values() if f.matches(head)), None) or format_of(path)
+    if found is None or found.read is None:
+        known = _list([f for f in FORMATS.values() if f.reads])
+        raise InputError(f"{path} is not a splat file that Diorama reads; give one of {known}.")
+    return found.read(path, on_event)
+
+
+def write_splats(
+    splats: Splats, path: str | Path, format: str | None = None, *, on_event: OnEvent = ignore, **options: Any
+) -> None:
+    """Writes splats in the named format, else in the one that the file's name promises.
+
+    Options are the format's own: `version`, `sh1_bits` and `sh_rest_bits` of SPZ.
+
+    Raises InputError when the format is unknown, there is nothing to write, or the disk is full; a file that was there
+    before is then still whole.
+    """
+    path = Path(path)
+    found = format_of(path) if format is None else FORMATS.get(format)
+    if found is None or found.write is None:
+        known = ", ".join(f.name for f in FORMATS.values() if f.writes)
+        raise InputError(
+            f"{path}: {format or 'its extension'} is no format that Diorama writes; choose one of {known}."
+        )
+    if len(splats) == 0:
+        raise InputError(f"{path} was not written because there are no splats to write; train some first.")
+    found.write(splats, path, on_event, **options)
