@@ -1,0 +1,140 @@
+// The canvas, the renderer and the loop. Draws only when something changed.
+
+import { SparkRenderer } from "@sparkjsdev/spark";
+import { Color, Group, type Object3D, PerspectiveCamera, Scene, WebGLRenderer } from "three";
+import { applyLens, freeLens, type Lens, THREE_FROM_WORLD } from "./coordinates";
+import { PageError } from "./errors";
+
+/** The screen-space low-pass filter of 3D Gaussian splatting (Kerbl et al. 2023), in square pixels; ours is the same. */
+const LOW_PASS = 0.3;
+/** Below this a splat adds nothing, as in our rasterizer; an opaque one gets there at `FULL_RADIUS` deviations. */
+const MIN_ALPHA = 1 / 255;
+const FULL_RADIUS = Math.sqrt(2 * Math.log(255));
+
+export interface StageOptions {
+  /** Keep the drawing so that it can be read at any time, and trade speed for exactness. */
+  readonly exact: boolean;
+  readonly background: string;
+}
+
+export class Stage {
+  readonly renderer: WebGLRenderer;
+  readonly spark: SparkRenderer;
+  readonly camera = new PerspectiveCamera();
+  /** Everything in world coordinates (+z up). */
+  readonly world = new Group();
+  width = 1;
+  height = 1;
+  /** Frames drawn since the start. */
+  frames = 0;
+  private readonly scene = new Scene();
+  private readonly steps: ((seconds: number) => boolean)[] = [];
+  private dirty = true;
+  private last = 0;
+
+  constructor(
+    readonly canvas: HTMLCanvasElement,
+    options: StageOptions,
+  ) {
+    if (canvas.getContext("webgl2", { antialias: false, alpha: false, preserveDrawingBuffer: options.exact }) === null) {
+      throw new PageError(
+        "This browser cannot show the scene",
+        "It has no WebGL 2. Use a current Chrome, Edge, Firefox or Safari with hardware acceleration switched on.",
+      );
+    }
+    this.renderer = new WebGLRenderer({
+      canvas,
+      antialias: false,
+      alpha: false,
+      preserveDrawingBuffer: options.exact,
+      powerPreference: "high-performance",
+    });
+    // Splat colours are sRGB values already and are blended as such: no tone mapping, no conversion.
+    this.renderer.setClearColor(new Color(options.background), 1);
+    this.spark = new SparkRenderer({
+      renderer: this.renderer,
+      preBlurAmount: LOW_PASS,
+      blurAmount: 0,
+      minAlpha: MIN_ALPHA,
+      maxStdDev: options.exact ? FULL_RADIUS : Math.sqrt(8),
+      maxPixelRadius: options.exact ? 8192 : 1024,
+      // Half-float positions would shake by half a pixel.
+      accumExtSplats: true,
+      sortRadial: !options.exact,
+      enableLod: false,
+      onDirty: () => this.invalidate(),
+    });
+    this.world.quaternion.copy(THREE_FROM_WORLD);
+    this.camera.near = 0.01;
+    this.camera.far = 1000;
+    this.scene.add(this.spark, this.world, this.camera);
+  }
+
+  add(object: Object3D): void {
+    this.world.add(object);
+    this.invalidate();
+  }
+
+  /** Near and far planes for a scene of this radius in world units. */
+  setDepthRange(radius: number): void {
+    this.camera.near = Math.min(0.01, radius * 1e-3);
+    this.camera.far = Math.max(radius * 200, 1);
+  }
+
+  resize(width: number, height: number, pixelRatio: number): void {
+    this.width = Math.max(1, width);
+    this.height = Math.max(1, height);
+    this.renderer.setPixelRatio(pixelRatio);
+    this.renderer.setSize(this.width, this.height, false);
+    this.setLens(freeLens(this.width, this.height));
+  }
+
+  setLens(lens: Lens): void {
+    applyLens(this.camera, lens, this.width, this.height);
+    this.invalidate();
+  }
+
+  /** Ask for one more frame. */
+  invalidate(): void {
+    this.dirty = true;
+  }
+
+  /** Calls `step` before every frame with the seconds since the last; it returns whether anything moves. */
+  onStep(step: (seconds: number) => boolean): void {
+    this.steps.push(step);
+  }
+
+  start(): void {
+    this.renderer.setAnimationLoop((now) => {
+      const seconds = Math.min(0.1, Math.max(0, (now - this.last) / 1000));
+      this.last = now;
+      for (const step of this.steps) this.dirty = step(seconds) || this.dirty;
+      if (this.dirty) this.draw();
+    });
+  }
+
+  stop(): void {
+    this.renderer.setAnimationLoop(null);
+  }
+
+  draw(): void {
+    this.dirty = false;
+    this.renderer.render(this.scene, this.camera);
+    this.frames += 1;
+    document.body.dataset.frames = String(this.frames);
+  }
+
+  /** Sorts for the camera exactly as it stands and draws, until nothing is left to do. */
+  async settle(): Promise<void> {
+    this.scene.updateMatrixWorld(true);
+    this.camera.updateMatrixWorld(true);
+    await this.spark.update({ scene: this.scene, camera: this.camera });
+    do {
+      await nextFrame();
+      this.draw();
+    } while (this.spark.sorting || this.spark.sortDirty);
+    this.draw();
+  }
+}
+
+export const nextFrame = (): Promise<number> => new Promise((resolve) => requestAnimationFrame(resolve));
