@@ -128,8 +128,12 @@ def project(
     sh: Tensor,
     view: View,
     sh_degree: int = 3,
+    shifts_px: Tensor | None = None,
 ) -> Projected:
-    """Splats (N, 3), (N, 4), (N, 3), (N,), (N, K, 3) in the world to what `view` sees of them; steps 1 to 3 above."""
+    """Splats (N, 3), (N, 4), (N, 3), (N,), (N, K, 3) in the world to what `view` sees of them; steps 1 to 3 above.
+
+    `shifts_px` (N, 2) is added to the centres in the picture: its gradient is the gradient by those centres.
+    """
     count = (sh_degree + 1) ** 2
     cam_from_world = torch.as_tensor(view.cam_from_world).to(means)
     rotation, translation = cam_from_world[:, :3], cam_from_world[:, 3]
@@ -149,6 +153,8 @@ def project(
     conics = torch.stack([yy / det, -xy / det, xx / det], -1)
     focal, centre = means.new_tensor([view.fx, view.fy]), means.new_tensor([view.cx, view.cy])
     means_px = points[:, :2] / points[:, 2:] * focal + centre
+    if shifts_px is not None:
+        means_px = means_px + shifts_px[index]
 
     opacities = torch.sigmoid(logit_opacities[index])
     reach = 2.0 * torch.log(torch.clamp(opacities.detach() / MIN_ALPHA, min=1.0))  # d^T Sigma^-1 d where alpha is least
@@ -204,6 +210,7 @@ def rasterize(
     sh_degree: int = 3,
     background: Sequence[float] | Tensor = (0.0, 0.0, 0.0),
     tile_px: int = 32,
+    shifts_px: Tensor | None = None,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The picture of N splats.
 
@@ -213,12 +220,13 @@ def rasterize(
         view: the camera. sh_degree: 0 to 3. background: three sRGB values.
         tile_px: pictures are made in tiles of this side, one at a time and once more in the backward pass, so that
             memory grows with a tile's share of splats only.
+        shifts_px: (N, 2) or None; see `project`.
 
     Returns:
         rgb (H, W, 3), alpha (H, W) and accumulated depth (H, W), the sum of weight times z. Differentiable by every
         splat tensor.
     """
-    seen = project(means, quats, log_scales, logit_opacities, sh, view, sh_degree)
+    seen = project(means, quats, log_scales, logit_opacities, sh, view, sh_degree, shifts_px)
     back = torch.as_tensor(background).to(means)
     values = torch.cat([seen.colors, seen.depths[:, None]], -1)
     low, high = (seen.means_px - seen.extents_px).detach(), (seen.means_px + seen.extents_px).detach()
