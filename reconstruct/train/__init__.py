@@ -1,0 +1,26 @@
+"""Training splats on posed photos.
+
+| key type | where |
+|---|---|
+| `TrainConfig`, `PRESETS` | config.py |
+| `train_splats` -> `TrainResult` | loop.py |
+| `SplatTable`: the splats as rows that strategies edit | table.py |
+| `Strategy`: how many splats, and where | strategies/ |
+| `StepBackend`: one training step | backends/ |
+| `Checkpoint` | checkpoint.py |
+"""
+
+from .config import PRESETS, ClassicConfig, LearningRates, McmcConfig, Start, TrainConfig
+from .loop import TrainingDivergedError, TrainResult, train_splats
+
+__all__ = [
+    "PRESETS",
+    "ClassicConfig",
+    "LearningRates",
+    "McmcConfig",
+    "Start",
+    "TrainConfig",
+    "TrainResult",
+    "TrainingDivergedError",
+    "train_splats",
+]

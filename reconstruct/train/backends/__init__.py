@@ -1,0 +1,80 @@
+"""The backends of a training step, one protocol: they keep the splats and Adam's moments, and take the steps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from diorama.kernels import View
+
+from ..table import Floats, SplatTable
+
+Arrays = Mapping[str, npt.NDArray[np.float32]]
+
+
+@dataclass(frozen=True, eq=False)
+class Target:
+    """A photo to train on: its camera in the training frame, uint8 (H, W, 3) and a mask uint8 (H, W), 0 hides."""
+
+    view: View
+    rgb: npt.NDArray[np.uint8]
+    mask: npt.NDArray[np.uint8] | None
+
+
+@dataclass(frozen=True)
+class StepSettings:
+    """One step: its number (1 for the first), Adam's step sizes, and the loss."""
+
+    step: int
+    lr_means: float
+    lr_quats: float
+    lr_log_scales: float
+    lr_logit_opacities: float
+    lr_sh0: float
+    lr_sh_rest: float
+    sh_degree: int
+    ssim_weight: float
+    background: tuple[float, float, float]
+    opacity_reg: float
+    scale_reg: float
+
+
+class StepBackend(SplatTable, Protocol):
+    """A table of splats that can be trained."""
+
+    name: str
+
+    def step(self, target: int, settings: StepSettings) -> None:
+        """Forward, loss, backward and Adam on one of the targets, in place."""
+
+    def take_loss(self) -> float:
+        """Mean of the loss over the steps since the last call; NaN when there were none or one diverged."""
+
+    def picture(self, target: int, sh_degree: int) -> Floats:
+        """What a target's camera sees now, float32 (H, W, 3) over black."""
+
+    def state(self) -> Arrays:
+        """Everything the next step depends on, as named float32 arrays: parameters, moments, statistics."""
+
+    def restore(self, state: Arrays) -> None:
+        """Takes back what `state` gave; the next steps are then the same to the last bit.
+
+        Raises ValueError when the arrays are not such a state.
+        """
+
+
+def open_backend(
+    name: str, rows: Floats, targets: Sequence[Target], max_splats: int, *, statistics: bool
+) -> StepBackend:
+    """The backend `name` (as `choose_backend` returns it) holding splats `rows` (N, 59) and the photos."""
+    if name == "cpu":
+        from .native import NativeSteps
+
+        return NativeSteps(rows, targets, max_splats, statistics=statistics)
+    from .autograd import AutogradSteps
+
+    return AutogradSteps(name, rows, targets, statistics=statistics)

@@ -1,0 +1,217 @@
+"""Training by torch's autograd: through the twin on the CPU (slow, readable) or through gsplat on a GPU."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from diorama.kernels import View, twin
+from diorama.render.backends.cuda import draw_tensors
+
+from ..table import LOG_SCALE, LOGIT_OPACITY, MEAN, QUAT, SH, Floats, Index, Statistics
+from . import Arrays, StepSettings, Target
+
+GROUPS = {
+    "means": MEAN,
+    "quats": QUAT,
+    "log_scales": LOG_SCALE,
+    "logit_opacities": LOGIT_OPACITY,
+    "sh0": slice(SH.start, SH.start + 3),
+    "sh_rest": slice(SH.start + 3, SH.stop),
+}
+"""The parameters as Adam sees them, each (N, width) with a step size of its own; `lr_<name>` in the settings."""
+
+
+class AutogradSteps:
+    """See `StepBackend`. Parameters are float32 tensors (N, width) per group, photos stay uint8 on the device."""
+
+    def __init__(self, name: str, rows: Floats, targets: Sequence[Target], *, statistics: bool) -> None:
+        self.name = name
+        self._device = torch.device("cuda" if name == "gsplat" else "cpu")
+        self._views = [t.view for t in targets]
+        self._photos = [torch.from_numpy(t.rgb).to(self._device) for t in targets]
+        self._masks = [None if t.mask is None else torch.from_numpy(t.mask).to(self._device) for t in targets]
+        self._keeps_statistics = statistics
+        self._loss, self._losses = torch.zeros((), device=self._device), 0
+        self._grad_norm = self._visible = torch.zeros(len(rows), device=self._device)
+        zeros = np.zeros_like(rows)
+        self._load(self._split(rows), self._split(zeros), self._split(zeros))
+
+    @property
+    def count(self) -> int:
+        return len(self._params["means"])
+
+    # Steps
+
+    def step(self, target: int, settings: StepSettings) -> None:
+        for group in self._adam.param_groups:
+            group["lr"] = getattr(settings, f"lr_{group['name']}")
+        for state in self._adam.state.values():
+            state["step"].fill_(settings.step - 1)
+        self._adam.zero_grad(set_to_none=True)
+        rgb, centres = self._draw(self._views[target], settings.sh_degree, settings.background)
+        photo = self._photos[target].to(torch.float32) / 255.0
+        loss = twin.photo_loss(rgb, photo, self._masks[target], settings.ssim_weight)
+        self._loss += loss.detach()
+        self._losses += 1
+        p = self._params
+        penalty = twin.regularizer(
+            p["log_scales"], p["logit_opacities"][:, 0], settings.opacity_reg, settings.scale_reg
+        )
+        total: Any = loss + penalty
+        if total.requires_grad:
+            total.backward()
+            for param in p.values():  # a splat that no photo shows still obeys Adam's moments
+                if param.grad is None:
+                    param.grad = torch.zeros_like(param)
+            self._adam.step()
+        if centres is not None:
+            self._count_pull(centres, self._views[target])
+
+    def _draw(
+        self, view: View, sh_degree: int, background: Sequence[float]
+    ) -> tuple[Tensor, tuple[Tensor, Tensor] | None]:
+        """The picture (H, W, 3); with statistics, what will hold the gradient by centres in pixels, and who is seen."""
+        p = self._params
+        sh = torch.cat([p["sh0"], p["sh_rest"]], 1).reshape(-1, 16, 3)
+        splats = (p["means"], p["quats"], p["log_scales"], p["logit_opacities"][:, 0], sh)
+        if self.name == "gsplat":
+            rgb, alpha, _, record = draw_tensors(*splats, view, sh_degree)
+            back = torch.tensor(background, dtype=torch.float32, device=self._device)
+            rgb = rgb + (1.0 - alpha[..., None]) * back
+            if not self._keeps_statistics or not rgb.requires_grad:
+                return rgb, None
+            record["means2d"].retain_grad()
+            return rgb, (record["means2d"], (record["radii"] > 0).reshape(self.count, -1).all(-1))
+        shift = torch.zeros(self.count, 2, requires_grad=self._keeps_statistics)
+        rgb, alpha, _ = twin.rasterize(*splats, view, sh_degree, background, shifts_px=shift)
+        if not self._keeps_statistics:
+            return rgb, None
+        with torch.no_grad():
+            seen = torch.zeros(self.count, dtype=torch.bool)
+            seen[twin.project(*splats, view, sh_degree).index] = True
+        return rgb, (shift, seen)
+
+    def _count_pull(self, centres: tuple[Tensor, Tensor], view: View) -> None:
+        holder, seen = centres
+        if holder.grad is None:
+            return
+        half = torch.tensor([view.width / 2.0, view.height / 2.0], device=self._device)
+        self._grad_norm += torch.where(seen, (holder.grad.reshape(-1, 2) * half).norm(dim=-1), 0.0)
+        self._visible += seen
+
+    def take_loss(self) -> float:
+        mean = float(self._loss) / self._losses if self._losses else float("nan")
+        self._loss, self._losses = torch.zeros((), device=self._device), 0
+        return mean
+
+    def picture(self, target: int, sh_degree: int) -> Floats:
+        with torch.no_grad():
+            rgb, _ = self._draw(self._views[target], sh_degree, (0.0, 0.0, 0.0))
+        return rgb.cpu().numpy()
+
+    # The table
+
+    def column(self, columns: slice) -> Floats:
+        return self._rows()[:, columns].cpu().numpy()
+
+    def rows(self, index: Index) -> Floats:
+        chosen = torch.from_numpy(index).to(self._device)
+        return torch.cat([p.detach()[chosen] for p in self._params.values()], 1).cpu().numpy()
+
+    def replace(self, index: Index, rows: Floats) -> None:
+        chosen = torch.from_numpy(index).to(self._device)
+        with torch.no_grad():
+            for name, values in self._split(rows).items():
+                self._params[name][chosen] = values
+                for moment in self._moments(name):
+                    moment[chosen] = 0.0
+
+    def set_column(self, columns: slice, values: Floats) -> None:
+        name = next(n for n, c in GROUPS.items() if c == columns)
+        with torch.no_grad():
+            self._params[name].copy_(torch.from_numpy(values).to(self._device))
+            for moment in self._moments(name):
+                moment.zero_()
+
+    def append(self, rows: Floats) -> None:
+        added, zeros = self._split(rows), self._split(np.zeros_like(rows))
+        moments = {n: self._moments(n) for n in GROUPS}
+        pulls = (self._grad_norm, self._visible)
+        self._load(
+            {n: torch.cat([p.detach(), added[n]]) for n, p in self._params.items()},
+            {n: torch.cat([m[0], zeros[n]]) for n, m in moments.items()},
+            {n: torch.cat([m[1], zeros[n]]) for n, m in moments.items()},
+        )
+        more = torch.zeros(len(rows), device=self._device)
+        self._grad_norm, self._visible = (torch.cat([s, more]) for s in pulls)
+
+    def keep(self, index: Index) -> None:
+        chosen = torch.from_numpy(index).to(self._device)
+        moments = {n: self._moments(n) for n in GROUPS}
+        pulls = (self._grad_norm, self._visible)
+        self._load(
+            {n: p.detach()[chosen] for n, p in self._params.items()},
+            {n: m[0][chosen] for n, m in moments.items()},
+            {n: m[1][chosen] for n, m in moments.items()},
+        )
+        self._grad_norm, self._visible = (s[chosen] for s in pulls)
+
+    def add_noise(self, amount: float, seed: int, step: int) -> None:
+        generator = torch.Generator(self._device).manual_seed((seed << 32) | step)
+        normals = torch.randn(self.count, 3, generator=generator, device=self._device)
+        p = self._params
+        with torch.no_grad():
+            moves = twin.mcmc_noise(p["quats"], p["log_scales"], p["logit_opacities"][:, 0], normals, amount)
+            p["means"] += moves
+
+    def statistics(self) -> Statistics:
+        return Statistics(self._grad_norm.cpu().numpy(), self._visible.cpu().numpy())
+
+    def clear_statistics(self) -> None:
+        self._grad_norm.zero_()
+        self._visible.zero_()
+
+    # What a checkpoint holds
+
+    def state(self) -> Arrays:
+        moments = {n: self._moments(n) for n in GROUPS}
+        tensors = {
+            "rows": self._rows(),
+            "exp_avg": torch.cat([m[0] for m in moments.values()], 1),
+            "exp_avg_sq": torch.cat([m[1] for m in moments.values()], 1),
+            "grad_norm": self._grad_norm,
+            "visible": self._visible,
+        }
+        return {n: np.ascontiguousarray(t.cpu().numpy()) for n, t in tensors.items()}
+
+    def restore(self, state: Arrays) -> None:
+        self._load(*(self._split(state[n]) for n in ("rows", "exp_avg", "exp_avg_sq")))
+        self._grad_norm = torch.tensor(state["grad_norm"], device=self._device)
+        self._visible = torch.tensor(state["visible"], device=self._device)
+
+    def _rows(self) -> Tensor:
+        return torch.cat([p.detach() for p in self._params.values()], 1)
+
+    def _split(self, rows: Floats) -> dict[str, Tensor]:
+        whole = torch.tensor(rows, dtype=torch.float32, device=self._device)
+        return {n: whole[:, c].contiguous() for n, c in GROUPS.items()}
+
+    def _moments(self, name: str) -> tuple[Tensor, Tensor]:
+        state = self._adam.state[self._params[name]]
+        return state["exp_avg"], state["exp_avg_sq"]
+
+    def _load(self, params: dict[str, Tensor], exp_avg: dict[str, Tensor], exp_avg_sq: dict[str, Tensor]) -> None:
+        """Starts anew with these parameters and moments."""
+        self._params = {n: p.requires_grad_() for n, p in params.items()}
+        groups = [{"params": [p], "name": n, "lr": 0.0} for n, p in self._params.items()]
+        self._adam = torch.optim.Adam(groups, betas=(0.9, 0.999), eps=1e-15, fused=self._device.type == "cuda")
+        for n, p in self._params.items():
+            step = torch.zeros((), dtype=torch.float32, device=self._device if self._device.type == "cuda" else "cpu")
+            self._adam.state[p] = {"step": step, "exp_avg": exp_avg[n], "exp_avg_sq": exp_avg_sq[n]}
+        self._grad_norm = torch.zeros(self.count, device=self._device)
+        self._visible = torch.zeros(self.count, device=self._device)

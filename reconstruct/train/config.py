@@ -1,0 +1,139 @@
+"""How splats are trained: one frozen dataclass, its parts as nested ones, and named presets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal, get_args
+
+from diorama.capture.errors import InputError
+
+Strategy = Literal["mcmc", "classic"]
+Backend = Literal["auto", "cpu", "torch", "gsplat"]
+Background = Literal["random", "black", "white"]
+
+
+@dataclass(frozen=True)
+class LearningRates:
+    """Adam's step sizes (3DGS's values); the one of the means is in the normalised frame, where the scene is about 1.
+
+    means: at the first step; it falls exponentially to `means_final` at the last.
+    """
+
+    means: float = 1.6e-4
+    means_final: float = 1.6e-6
+    quats: float = 1e-3
+    log_scales: float = 5e-3
+    logit_opacities: float = 5e-2
+    sh0: float = 2.5e-3
+    sh_rest: float = 1.25e-4
+
+
+@dataclass(frozen=True)
+class Start:
+    """The first splats, one per sparse point.
+
+    opacity: of each. scale: of each, times the distance to its nearest neighbours.
+    min_points: where the scene has fewer sparse points, random ones within its bounds make up for them.
+    """
+
+    opacity: float = 0.5
+    scale: float = 0.5
+    min_points: int = 5_000
+
+
+@dataclass(frozen=True)
+class McmcConfig:
+    """3DGS-MCMC (Kheradmand et al. 2024): splats as samples, moved by noise, dead ones put where there are many.
+
+    start, stop: shares of all steps between which splats are relocated and added. every: steps between.
+    growth: how many more splats each time, until the cap.
+    min_opacity: a splat below is dead. noise: times the means' learning rate.
+    opacity_reg, scale_reg: weights of the mean opacity and mean scale in the loss.
+    """
+
+    start: float = 0.05
+    stop: float = 0.85
+    every: int = 100
+    growth: float = 0.05
+    min_opacity: float = 0.005
+    noise: float = 5e5
+    opacity_reg: float = 0.01
+    scale_reg: float = 0.01
+
+
+@dataclass(frozen=True)
+class ClassicConfig:
+    """Clone, split and prune by the gradient on screen (Kerbl et al. 2023).
+
+    start, stop: shares of all steps between which splats are refined. every: steps between.
+    grad: mean norm of the gradient by the projected centre, in half picture sizes, above which a splat is refined.
+    clone_scale: above it, in the normalised frame, a splat is split instead of cloned.
+    prune_scale, min_opacity: larger or fainter splats are removed; the first only after the first opacity reset.
+    reset_every: steps between opacity resets; a multiple of `every`.
+    """
+
+    start: float = 0.02
+    stop: float = 0.5
+    every: int = 100
+    grad: float = 2e-4
+    clone_scale: float = 0.01
+    prune_scale: float = 0.1
+    min_opacity: float = 0.005
+    reset_every: int = 3_000
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Everything that decides what comes out of a training; `backend` and `seed` included.
+
+    steps: one photo each. max_size_px: longer side of the photos; None keeps their size.
+    hold_out: frames never trained on: every:N, none, or names. max_splats: hard cap.
+    sh_degree: of the view-dependent colour; one degree is added each `sh_every` of all steps.
+    ssim_weight: of 1 - SSIM in the loss, the rest is L1.
+    background: what is seen through the splats while training; random keeps surfaces opaque.
+    checkpoint_every, log_every: steps.
+    """
+
+    steps: int = 7_000
+    max_size_px: int | None = 1_280
+    hold_out: str = "every:8"
+    max_splats: int = 300_000
+    strategy: Strategy = "mcmc"
+    backend: Backend = "auto"
+    seed: int = 0
+    sh_degree: int = 3
+    sh_every: float = 0.12
+    ssim_weight: float = 0.2
+    background: Background = "random"
+    checkpoint_every: int = 500
+    log_every: int = 100
+    learning_rates: LearningRates = field(default_factory=LearningRates)
+    start: Start = field(default_factory=Start)
+    mcmc: McmcConfig = field(default_factory=McmcConfig)
+    classic: ClassicConfig = field(default_factory=ClassicConfig)
+
+    def __post_init__(self) -> None:
+        """Raises InputError when a value cannot be trained with."""
+        bounds = {
+            "steps": (self.steps >= 1, "at least 1"),
+            "max_size_px": (self.max_size_px is None or self.max_size_px >= 16, "at least 16"),
+            "max_splats": (self.max_splats >= 1, "at least 1"),
+            "sh_degree": (0 <= self.sh_degree <= 3, "0 to 3"),
+            "ssim_weight": (0.0 <= self.ssim_weight <= 1.0, "0 to 1"),
+            "seed": (0 <= self.seed < 2**31, "0 to 2147483647"),
+            "checkpoint_every": (self.checkpoint_every >= 1, "at least 1"),
+            "log_every": (self.log_every >= 1, "at least 1"),
+            "strategy": (self.strategy in get_args(Strategy), "mcmc or classic"),
+            "background": (self.background in get_args(Background), "random, black or white"),
+        }
+        for name, (right, wanted) in bounds.items():
+            if not right:
+                raise InputError(f"Cannot train with {name} = {getattr(self, name)!r}; it must be {wanted}.")
+
+
+PRESETS: dict[str, TrainConfig] = {
+    "preview": TrainConfig(steps=3_000, max_size_px=640, max_splats=60_000),
+    "standard": TrainConfig(steps=10_000, max_size_px=1_280, max_splats=300_000),
+    "high": TrainConfig(steps=30_000, max_size_px=1_920, max_splats=1_000_000),
+}
+"""`preview` is for on set: about a minute on two cores; `standard` is for work, `high` for a GPU or an evening."""

@@ -1,0 +1,306 @@
+"""The training loop: photos in, splats out, resumable at any step."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import math
+import os
+import resource
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from diorama.capture.errors import InputError
+from diorama.capture.events import Evaluated, Finished, OnEvent, Progressed, Started, Warned, ignore
+from diorama.capture.transforms import Sim3
+from diorama.capture.types import PosedScene
+from diorama.render.rasterize import choose_backend, view_of
+from diorama.render.splats import Splats
+from diorama.render.transform import transform_splats
+
+from ..views import TrainingView, hold_out_names, load_views
+from .backends import StepBackend, StepSettings, Target, open_backend
+from .checkpoint import Checkpoint, load_newest, save_checkpoint
+from .config import TrainConfig
+from .frame import train_from_world
+from .initialize import first_rows
+from .interrupt import StopSignals
+from .schedule import background_at, means_learning_rate, sh_degree_at, view_at
+from .strategies import Strategy, make_strategy
+from .table import Floats, splats_from_rows
+
+STAGE = "train"
+PROGRESS_EVERY_S = 0.2
+History = dict[str, list[float]]
+
+
+class TrainingDivergedError(InputError):
+    """The loss is no longer a number."""
+
+
+@dataclass(frozen=True, eq=False)
+class TrainResult:
+    """A finished training.
+
+    splats: in the world frame. steps, seconds: of the whole training, earlier sessions included.
+    history: columns of equal length: `step`, `loss`, `splats`, `psnr_db` (of a training photo), `seconds`, `step_ms`,
+        `memory_bytes`.
+    trained, held_out: names of frames. backend: the one used. resumed_from: the step it went on from, 0 for none.
+    """
+
+    splats: Splats
+    steps: int
+    seconds: float
+    history: History
+    trained: tuple[str, ...]
+    held_out: tuple[str, ...]
+    train_from_world: Sim3
+    backend: str
+    resumed_from: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class _Prepared:
+    """What a training starts from, all of it derived from the scene and the config."""
+
+    config: TrainConfig
+    backend: str
+    trained: tuple[str, ...]
+    held_out: tuple[str, ...]
+    frame: Sim3
+    targets: tuple[Target, ...]
+    rows: Floats
+    fingerprint: str
+
+
+@dataclass(eq=False)
+class _Progress:
+    """What changes while training, beside the splats: everything else is a function of the step."""
+
+    step: int = 0
+    seconds: float = 0.0
+    history: History = field(default_factory=dict)
+
+
+def train_splats(
+    scene: PosedScene, out: Path, config: TrainConfig | None = None, *, on_event: OnEvent = ignore
+) -> TrainResult:
+    """Trains splats on the registered frames that are not held out.
+
+    Goes on from the newest whole checkpoint in `out/checkpoints` when it belongs to the same frames and config; on one
+    thread the result then has the same bytes as without the break. Ctrl-C and SIGTERM write a checkpoint, then
+    KeyboardInterrupt rises. Leaves `out/training.json`. Memory: 3 bytes per pixel of all photos and about 2 kB per
+    splat on the `cpu` backend, besides what it keeps per photo (see `backends.native`).
+
+    Raises:
+        InputError: no frame to train on, an unreadable photo, an option or backend that cannot be used, a full disk.
+        TrainingDivergedError: the loss is no longer a number; the last checkpoint is kept.
+    """
+    config = config or TrainConfig()
+    prepared = _prepare(scene, config)
+    on_event(Started(STAGE, config.steps))
+    folder = out / "checkpoints"
+    found = load_newest(folder, prepared.fingerprint, lambda text: on_event(Warned(STAGE, text)))
+    backend = open_backend(
+        prepared.backend,
+        prepared.rows,
+        prepared.targets,
+        config.max_splats,
+        statistics=make_strategy(config).needs_statistics,
+    )
+    progress = _Progress()
+    if found is not None:
+        backend.restore(found.state)
+        progress = _Progress(found.step, found.seconds, found.history)
+    resumed_from = progress.step
+    _run(prepared, backend, progress, folder, on_event)
+
+    rows = backend.state()["rows"]
+    rows = rows[np.isfinite(rows).all(axis=1)]  # the kernels never show a splat that is not finite
+    result = TrainResult(
+        splats=transform_splats(splats_from_rows(rows, config.sh_degree), prepared.frame.inverse()),
+        steps=progress.step,
+        seconds=progress.seconds,
+        history=progress.history,
+        trained=prepared.trained,
+        held_out=prepared.held_out,
+        train_from_world=prepared.frame,
+        backend=prepared.backend,
+        resumed_from=resumed_from,
+    )
+    save_training(result, config, out)
+    on_event(Finished(STAGE, progress.seconds))
+    return result
+
+
+def save_training(result: TrainResult, config: TrainConfig, out: Path) -> Path:
+    """`out/training.json`: what the report tells about a training."""
+    record: dict[str, Any] = {
+        "iterations": result.steps,
+        "seconds": round(result.seconds, 3),
+        "splats": len(result.splats),
+        "backend": result.backend,
+        "max_size_px": config.max_size_px,
+        "trained": list(result.trained),
+        "held_out": list(result.held_out),
+        "train_from_world": result.train_from_world.to_json(),
+        "config": dataclasses.asdict(config),
+        "history": result.history,
+    }
+    path = out / "training.json"
+    out.mkdir(parents=True, exist_ok=True)
+    beside = path.with_suffix(".partial")
+    beside.write_text(json.dumps(record, indent=1, allow_nan=False), encoding="utf-8")
+    beside.replace(path)
+    return path
+
+
+def _prepare(scene: PosedScene, config: TrainConfig) -> _Prepared:
+    backend = choose_backend(config.backend)
+    names = [frame.name for frame in scene.registered]
+    if not names:
+        raise InputError("No frame of this scene has a camera pose, so there is nothing to train on; run pose first.")
+    held_out = hold_out_names(names, config.hold_out)
+    trained = [name for name in names if name not in set(held_out)]
+    views = load_views(scene, trained, config.max_size_px)
+    frame = train_from_world([v.cam_from_world for v in views], scene.points.xyz)
+    cameras = [frame.transform_camera(v.cam_from_world) for v in views]
+    targets = [Target(view_of(v.camera, camera), v.rgb, v.mask) for v, camera in zip(views, cameras, strict=True)]
+    rows = first_rows(frame.apply(scene.points.xyz), scene.points.rgb_srgb, cameras, config)
+    fingerprint = _fingerprint(config, backend, views, rows)
+    return _Prepared(config, backend, tuple(trained), tuple(held_out), frame, tuple(targets), rows, fingerprint)
+
+
+def _fingerprint(config: TrainConfig, backend: str, views: Sequence[TrainingView], rows: Floats) -> str:
+    """What a checkpoint belongs to: the config, the photos as decoded, their cameras and the first splats."""
+    outcome = {k: v for k, v in dataclasses.asdict(config).items() if k not in ("checkpoint_every", "log_every")}
+    digest = hashlib.blake2b(digest_size=8)
+    digest.update(json.dumps([outcome, backend], sort_keys=True).encode())
+    for view in views:
+        digest.update(f"{view.name} {view.camera}".encode())
+        digest.update(view.cam_from_world.matrix().tobytes())
+        digest.update(view.rgb.tobytes())
+        digest.update(b"" if view.mask is None else view.mask.tobytes())
+    digest.update(rows.tobytes())
+    return digest.hexdigest()
+
+
+def _run(prepared: _Prepared, backend: StepBackend, progress: _Progress, folder: Path, on_event: OnEvent) -> None:
+    """Steps until the last, with progress, history and checkpoints between."""
+    config, strategy = prepared.config, make_strategy(prepared.config)
+    clock, told, seconds_before = time.monotonic(), 0.0, progress.seconds
+    last_log_step, last_log_time, saved_at = progress.step, clock, progress.step
+
+    def save() -> None:
+        nonlocal saved_at
+        if saved_at != progress.step:
+            checkpoint = Checkpoint(progress.step, backend.state(), progress.history, progress.seconds)
+            save_checkpoint(folder, prepared.fingerprint, checkpoint)
+            saved_at = progress.step
+
+    between_steps = True
+    try:
+        with StopSignals() as signals:
+            while progress.step < config.steps:
+                between_steps = False
+                _step(prepared, backend, strategy, progress.step + 1)
+                progress.step += 1
+                between_steps = True
+                now = time.monotonic()
+                progress.seconds = seconds_before + now - clock
+                if progress.step % config.log_every == 0 or progress.step == config.steps:
+                    step_ms = 1000 * (now - last_log_time) / (progress.step - last_log_step)
+                    _log(prepared, backend, progress, step_ms, on_event)
+                    last_log_step, last_log_time = progress.step, time.monotonic()
+                if now - told > PROGRESS_EVERY_S or progress.step == config.steps:
+                    told = now
+                    on_event(Progressed(STAGE, progress.step, config.steps, _detail(progress, backend)))
+                if progress.step % config.checkpoint_every == 0 or progress.step == config.steps:
+                    save()
+                if signals.stopped:
+                    raise KeyboardInterrupt
+    except KeyboardInterrupt:
+        if between_steps:
+            save()
+        raise
+
+
+def _step(prepared: _Prepared, backend: StepBackend, strategy: Strategy, step: int) -> None:
+    config, rates = prepared.config, prepared.config.learning_rates
+    lr_means = means_learning_rate(config, step)
+    settings = StepSettings(
+        step=step,
+        lr_means=lr_means,
+        lr_quats=rates.quats,
+        lr_log_scales=rates.log_scales,
+        lr_logit_opacities=rates.logit_opacities,
+        lr_sh0=rates.sh0,
+        lr_sh_rest=rates.sh_rest,
+        sh_degree=sh_degree_at(config, step),
+        ssim_weight=config.ssim_weight,
+        background=background_at(config, step),
+        opacity_reg=strategy.opacity_reg,
+        scale_reg=strategy.scale_reg,
+    )
+    backend.step(view_at(config, step, len(prepared.targets)), settings)
+    strategy.after_step(backend, step, lr_means)
+
+
+def _log(prepared: _Prepared, backend: StepBackend, progress: _Progress, step_ms: float, on_event: OnEvent) -> None:
+    """One row of the history.
+
+    Raises:
+        TrainingDivergedError: the loss since the last row is not a number.
+    """
+    config = prepared.config
+    loss = backend.take_loss()
+    if not math.isfinite(loss):
+        raise TrainingDivergedError(
+            f"Training diverged before step {progress.step}: the loss is {loss}; lower the learning rates, or leave "
+            "out photos that do not belong to the scene."
+        )
+    target = view_at(config, progress.step, len(prepared.targets))
+    picture = backend.picture(target, sh_degree_at(config, progress.step))
+    row = {
+        "step": progress.step,
+        "loss": loss,
+        "splats": backend.count,
+        "psnr_db": _psnr(picture, prepared.targets[target]),
+        "seconds": progress.seconds,
+        "step_ms": step_ms,
+        "memory_bytes": _memory_bytes(),
+    }
+    for name, value in row.items():
+        progress.history.setdefault(name, []).append(float(value))
+    metrics = {name: float(row[name]) for name in ("loss", "splats", "psnr_db")}
+    on_event(Evaluated(STAGE, progress.step, metrics))
+
+
+def _detail(progress: _Progress, backend: StepBackend) -> str:
+    losses = progress.history.get("loss")
+    splats = f"{backend.count:,} splats"
+    return f"loss {losses[-1]:.3f}  {splats}" if losses else splats
+
+
+def _psnr(picture: Floats, target: Target) -> float:
+    """Of the kept pixels, in dB; at most 99 so that a record of it stays plain JSON."""
+    keep = np.ones(target.rgb.shape[:2], bool) if target.mask is None else target.mask > 0
+    if not keep.any():
+        return 0.0
+    error = np.clip(picture[keep], 0.0, 1.0) - target.rgb[keep] / np.float32(255.0)
+    return -10.0 * math.log10(max(float(np.mean(error.astype(np.float64) ** 2)), 10**-9.9))
+
+
+def _memory_bytes() -> int:
+    """Resident memory of this process now, or its peak where the system does not tell."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError, IndexError):
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

@@ -1,0 +1,26 @@
+"""Strategies: who decides how many splats there are and where. Each is a small object that edits a `SplatTable`."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from ..config import TrainConfig
+from ..table import SplatTable
+
+
+class Strategy(Protocol):
+    """A strategy keeps no state of its own: all it needs is in the table and the step, so it resumes for nothing."""
+
+    opacity_reg: float
+    scale_reg: float
+    needs_statistics: bool
+
+    def after_step(self, table: SplatTable, step: int, means_lr: float) -> None:
+        """Called after the optimizer's step number `step` (1 for the first), with the learning rate it used."""
+
+
+def make_strategy(config: TrainConfig) -> Strategy:
+    from .classic import Classic
+    from .mcmc import Mcmc
+
+    return Mcmc(config) if config.strategy == "mcmc" else Classic(config)

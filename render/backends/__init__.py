@@ -1,0 +1,1 @@
+"""The backends of `diorama.render.rasterize`, one file each."""
