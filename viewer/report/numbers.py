@@ -226,4 +226,4 @@ def _view(view: ViewScore) -> dict[str, Any]:
 
 def _export(row: Mapping[str, Any]) -> dict[str, Any]:
     names = ("path", "bytes", "loss_db", "fidelity_db", "splats")
-    return {**{name: None for name in names}, **row}
+    return {**dict.fromkeys(names), **row}

@@ -137,6 +137,8 @@ def _window(
     wanted = np.maximum(half, 0.45 * longer) * 1.14
     scale = max(wanted[0] / 7.2, wanted[1] / 6.2)
     half = np.array([7.2, 6.2]) * scale
+    # Room at the bottom for the scale and for names below the lowest camera.
+    middle = middle - np.array([0.0, 0.06 * half[1]])
     return middle - half, middle + half
 
 
@@ -194,10 +196,11 @@ def _draw_cameras(axes: Axes, inputs: ReportInputs, centres: Array, headings: Ar
     )
     for index, word in ((0, "first"), (len(names) - 1, "last")):
         if index or word == "first":
+            text = f"{word}: {_short(names[index])}"
+            at = (centres[index, 0], centres[index, 1])
             axes.annotate(
-                f"{word}: {_short(names[index])}", (centres[index, 0], centres[index, 1]), xytext=(0, -11), textcoords="offset points",
-                ha="center", va="top", fontsize=8, color=INK, zorder=7,
-            )  # fmt: skip
+                text, at, (0, -11), textcoords="offset points", ha="center", va="top", fontsize=8, color=INK, zorder=7
+            )
 
 
 def _draw_places(axes: Axes, places: Sequence[tuple[int, Finding]]) -> None:
