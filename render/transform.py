@@ -106,8 +106,8 @@ def swap_axes(splats: Splats, target_from_source: npt.ArrayLike) -> Splats:
     turn = sign * np.float32(np.linalg.det(matrix).round())  # M R M^T is conjugation by the rotation det(M) M
     quats = np.concatenate([splats.quats[:, :1], splats.quats[:, 1:][:, source] * turn], axis=1)
     return Splats(
-        splats.means[:, source] * sign,
-        quats,
+        np.ascontiguousarray(splats.means[:, source] * sign),
+        np.ascontiguousarray(quats),
         np.ascontiguousarray(splats.log_scales[:, source]),
         splats.logit_opacities,
         _rotate_sh(splats.sh, matrix),

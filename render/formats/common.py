@@ -72,19 +72,24 @@ def os_reason(error: OSError) -> str:
 @contextmanager
 def opened(path: Path) -> Iterator[tuple[BinaryIO, int]]:
     """A regular, non-empty file opened for reading, and its size in bytes; anything else is an InputError."""
+    if path.is_dir():
+        raise InputError(f"{path} is a folder, not a splat file; name the file inside it.")
+    if path.exists() and not path.is_file():
+        raise InputError(f"{path} is not a regular file; copy its contents to a file first.")
     try:
-        if path.is_dir():
-            raise InputError(f"{path} is a folder, not a splat file; name the file inside it.")
-        if path.exists() and not path.is_file():
-            raise InputError(f"{path} is not a regular file; copy its contents to a file first.")
-        with path.open("rb") as file:
+        file = path.open("rb")
+    except ValueError as error:  # a zero byte in the path
+        raise InputError(f"{str(path)!r} cannot be read: {error}.") from error
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {os_reason(error)}.") from error
+    try:
+        with file:
             size = os.fstat(file.fileno()).st_size
             if size == 0:
                 raise InputError(f"{path} is empty; {CHANGES}.")
             yield file, size
-    except (OSError, ValueError) as error:  # ValueError: a path with a zero byte in it
-        reason = os_reason(error) if isinstance(error, OSError) else str(error)
-        raise InputError(f"{path} cannot be read: {reason}.") from error
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {os_reason(error)}.") from error
 
 
 @contextmanager
@@ -93,6 +98,8 @@ def written_whole(path: Path) -> Iterator[BinaryIO]:
 
     Raises InputError when the disk is full or the place cannot be written; whatever was at `path` stays.
     """
+    if path.is_dir() or not path.name:
+        raise InputError(f"{path} is a folder; name the file to write.")
     beside = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         try:

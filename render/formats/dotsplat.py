@@ -18,7 +18,7 @@ from diorama.capture.events import OnEvent
 from ..splats import SH_C0, Floats, Splats
 from .common import BLOCK, CHANGES, Format, cleaned, opacity_bytes, opacity_logits, opened, to_byte, written_whole
 
-MEMORY_FACTOR = 6
+MEMORY_FACTOR = 3
 MEMORY_CONSTANT = 16 << 20
 
 RECORD = np.dtype([("mean", "<f4", 3), ("scale", "<f4", 3), ("rgba", "u1", 4), ("quat", "u1", 4)])

@@ -22,8 +22,8 @@ from diorama.capture.events import OnEvent, Warned
 from ..splats import Floats, Splats
 from .common import BLOCK, CHANGES, SH_DEGREES, Format, cleaned, opened, require_splats, written_whole
 
-MEMORY_FACTOR = 9
-MEMORY_CONSTANT = 48 << 20
+MEMORY_FACTOR = 6
+MEMORY_CONSTANT = 32 << 20
 MAX_HEADER = 1 << 18
 MAX_PROPERTIES = 2048
 READ_BYTES = 1 << 23

@@ -49,8 +49,8 @@ from .common import (
 
 MAX_EXPANSION = 128
 FREE_EXPANSION = 8 << 20
-MEMORY_FACTOR = 12 * MAX_EXPANSION
-MEMORY_CONSTANT = 12 * FREE_EXPANSION + (32 << 20)
+MEMORY_FACTOR = 10 * MAX_EXPANSION
+MEMORY_CONSTANT = 10 * FREE_EXPANSION + (16 << 20)
 
 MAGIC = b"NGSP"
 GZIP = b"\x1f\x8b"
@@ -73,7 +73,7 @@ SMALLEST_THREE_STEP = math.sqrt(0.5) / 511
 SH_COUNTS = (0, 3, 8, 15, 24)
 GZIP_BLOCK = 1 << 20
 ZSTD_LEVEL = 9
-GZIP_LEVEL = 6
+GZIP_LEVEL = 5  # twice as fast as 6 for a hundredth more bytes
 ORDER = ("centres", "opacities", "colours", "scales", "rotations", "harmonics")
 
 
@@ -288,7 +288,7 @@ def fractional_bits(means: Floats) -> int:
 
 
 def encode_means(means: Floats, bits: int) -> Bytes:
-    fixed = np.clip(np.rint(means.astype(np.float64) * 2.0**bits), -MAX_FIXED, MAX_FIXED).astype("<i4")
+    fixed = np.clip(np.rint(means.astype(np.float64) * 2.0**bits), -MAX_FIXED, MAX_FIXED).astype("<i4", order="C")
     return np.ascontiguousarray(fixed.view(np.uint8).reshape(-1, 4)[:, :3]).reshape(-1)
 
 
