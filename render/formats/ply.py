@@ -26,7 +26,7 @@ MEMORY_FACTOR = 6
 MEMORY_CONSTANT = 32 << 20
 MAX_HEADER = 1 << 18
 MAX_PROPERTIES = 2048
-READ_BYTES = 1 << 23
+READ_BYTES = 1 << 22
 TEXT_BYTES = 1 << 18
 
 TYPES = {
@@ -89,7 +89,7 @@ def parse_header(file: BinaryIO, path: Path) -> Header:
             continue
         if words[0] == "format" and len(words) >= 2 and words[1] in BYTE_ORDERS:
             byte_order = BYTE_ORDERS[words[1]]
-        elif words[0] == "element" and len(words) == 3 and words[2].isdecimal() and len(words[2]) < 19:
+        elif words[0] == "element" and len(words) == 3 and words[2].isdecimal() and len(words[2]) < 20:
             elements.append(Element(words[1], int(words[2]), []))
         elif words[0] == "property" and elements and len(words) >= 3 and words[1] == "list":
             elements[-1].has_lists = True
