@@ -88,7 +88,7 @@ def parse(args: list[str]) -> Any:
     try:
         with contextlib.redirect_stderr(words):
             return tyro.cli(
-                _Commands,  # type: ignore[arg-type]
+                _Commands,
                 prog="diorama",
                 description=DESCRIPTION,
                 args=args,
@@ -108,7 +108,7 @@ def completion_script(shell: str) -> str:
     with contextlib.redirect_stdout(words), contextlib.suppress(SystemExit):
         tyro.cli(
             _Commands, prog="diorama", args=["--tyro-print-completion", shell], config=(tyro.conf.FlagCreatePairsOff,)
-        )  # type: ignore[arg-type]
+        )
     return words.getvalue()
 
 

@@ -13,15 +13,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from tyro.conf import OmitArgPrefixes, Positional, arg
 
-from diorama.capture.errors import InputError
-
 from .console import Console
 from .scene import Scene
 
 if TYPE_CHECKING:
     from diorama.reconstruct.train import TrainConfig
 
-    from diorama.reconstruct.poses import PoseConfig
+    from .pipeline import PoseStage
 
 Preset = Literal["preview", "standard", "high"]
 
@@ -121,7 +119,7 @@ class Scan:
             Scene.create(self.scene, self.footage),
             self.footage,
             ingest_options=self.ingest,
-            pose_config=pose_config(self.pose, self.train.seed),
+            poses=pose_stage(self.pose, self.train.seed),
             train_config=train_config(self.train),
             console=console,
         )
@@ -161,7 +159,7 @@ class Pose:
     def run(self, console: Console) -> dict[str, Any]:
         from .scan import stage_pose
 
-        return stage_pose(Scene.open(self.scene), pose_config(self.pose, self.seed), console)
+        return stage_pose(Scene.open(self.scene), pose_stage(self.pose, self.seed), console)
 
 
 @dataclass(frozen=True)
@@ -326,30 +324,26 @@ class Completion:
         return {"shell": self.shell, "script": script}
 
 
-def pose_config(options: PoseOptions, seed: int) -> PoseConfig:
+def pose_stage(options: PoseOptions, seed: int) -> PoseStage:
     from diorama.reconstruct.poses import PoseConfig
 
-    return PoseConfig(distance=options.distance, upright_imports=options.upright, seed=seed)
+    from .pipeline import PoseStage
+
+    return PoseStage(PoseConfig(distance=options.distance, seed=seed), options.upright)
 
 
 def train_config(options: TrainOptions) -> TrainConfig:
     """The preset with what the command line says instead."""
     from diorama.reconstruct.train import PRESETS
 
-    given = {
-        "steps": options.steps,
-        "max_size_px": options.max_size,
-        "max_splats": options.max_splats,
-        "strategy": options.strategy,
-    }
-    for name, value in given.items():
-        if isinstance(value, int) and value < 1:
-            raise InputError(f"--{name.replace('_px', '').replace('_', '-')} {value} must be at least 1.")
-    chosen = {name: value for name, value in given.items() if value is not None}
+    preset = PRESETS[options.preset]
     return dataclasses.replace(
-        PRESETS[options.preset],
+        preset,
+        steps=preset.steps if options.steps is None else options.steps,
+        max_size_px=preset.max_size_px if options.max_size is None else options.max_size,
+        max_splats=preset.max_splats if options.max_splats is None else options.max_splats,
+        strategy=options.strategy or preset.strategy,
         hold_out=options.hold_out,
         backend=options.backend,
         seed=options.seed,
-        **chosen,
     )

@@ -19,16 +19,17 @@ from .scene import UPSTREAM, Scene, StageName, StageRecord, fingerprint
 
 if TYPE_CHECKING:
     from diorama.capture.ingest import IngestConfig
-    from diorama.reconstruct.train import TrainConfig
-
     from diorama.capture.types import Capture, PosedScene
     from diorama.reconstruct.evaluate import EvaluateConfig, Evaluation
     from diorama.reconstruct.poses import PoseConfig
+    from diorama.reconstruct.train import TrainConfig
     from diorama.render.splats import Splats
     from diorama.viewer.report import ReportInputs
 
 RECIPES: dict[StageName, int] = {"ingest": 1, "pose": 1, "train": 1, "evaluate": 1}
 """Raised when a stage's own code changes what it makes of the same input, so that old results are made anew."""
+
+UNLIMITED_PX = 1 << 20
 
 EXPORT_FORMATS = ("ply", "spz", "splat")
 
@@ -63,10 +64,17 @@ def run_ingest(scene: Scene, footage: Sequence[str], config: IngestConfig, *, on
     return _run(scene, "ingest", config, inputs, work, resumable=False, on_event=on_event)
 
 
-def run_pose(scene: Scene, config: PoseConfig, *, on_event: OnEvent = ignore) -> Outcome:
+@dataclass(frozen=True)
+class PoseStage:
+    """How to pose; `upright` also turns imported poses, which are otherwise kept exactly as they came."""
+
+    config: PoseConfig
+    upright: bool = False
+
+
+def run_pose(scene: Scene, stage: PoseStage, *, on_event: OnEvent = ignore) -> Outcome:
     """Cameras into `poses/`: found by COLMAP, or the imported ones as they are."""
     from diorama.capture.store import load_capture, load_posed, save_posed
-
     from diorama.reconstruct.poses import estimate_poses, rescale, upright
 
     scene.require("ingest")
@@ -76,12 +84,12 @@ def run_pose(scene: Scene, config: PoseConfig, *, on_event: OnEvent = ignore) ->
         imported = scene.folder("ingest") / "imported"
         if imported.is_dir():
             posed = load_posed(imported, capture)
-            if config.upright_imports:
+            if stage.upright:
                 posed = upright(posed)
-            if config.distance is not None:
-                posed = rescale(posed, *config.distance)
+            if stage.config.distance is not None:
+                posed = rescale(posed, *stage.config.distance)
         else:
-            posed = estimate_poses(capture, out, config, on_event=tell)
+            posed = estimate_poses(capture, out, stage.config, on_event=tell)
         save_posed(posed, out)
         return {
             "registered": len(posed.cam_from_world),
@@ -94,13 +102,12 @@ def run_pose(scene: Scene, config: PoseConfig, *, on_event: OnEvent = ignore) ->
             "is_metric": posed.is_metric,
         }
 
-    return _run(scene, "pose", config, {}, work, resumable=True, on_event=on_event)
+    return _run(scene, "pose", stage, {}, work, resumable=True, on_event=on_event)
 
 
 def run_train(scene: Scene, config: TrainConfig, *, on_event: OnEvent = ignore) -> Outcome:
     """Splats into `splats/splats.ply`, in the world frame; goes on from the last checkpoint of an interrupted run."""
     from diorama.reconstruct.train import train_splats
-
     from diorama.render.formats import write_splats
 
     scene.require("pose")
@@ -155,14 +162,14 @@ def run_export(
     target.mkdir(parents=True, exist_ok=True)
     path = target / f"{scene.root.resolve().name}{FORMATS[format_name].extension}"
     splats = load_splats(scene)
-    options = {"version": spz_version} if format_name == "spz" else {}
-    write_splats(splats, path, format_name, **options)
+    options: dict[str, Any] = {"version": spz_version} if format_name == "spz" else {}
+    write_splats(splats, path, format_name, on_event=on_event, **options)
     fidelity = measure_fidelity(
         load_posed_scene(scene),
         splats,
         read_splats(path),
         record.result["held_out"],
-        max_size_px=record.result["max_size_px"],
+        max_size_px=record.result["max_size_px"] or UNLIMITED_PX,
     )
     result = {
         "format": format_name,
@@ -192,7 +199,7 @@ def evaluate_config(scene: Scene) -> EvaluateConfig:
     from diorama.reconstruct.evaluate import EvaluateConfig
 
     result = scene.require("train").result
-    return EvaluateConfig(max_size_px=result["max_size_px"], backend=result["backend"])
+    return EvaluateConfig(max_size_px=result["max_size_px"] or UNLIMITED_PX, backend=result["backend"])
 
 
 def pose_imported(scene: Scene, *, on_event: OnEvent = ignore) -> None:
@@ -200,7 +207,7 @@ def pose_imported(scene: Scene, *, on_event: OnEvent = ignore) -> None:
     from diorama.reconstruct.poses import PoseConfig
 
     if not scene.is_done("pose") and scene.require("ingest").result["imported_poses"]:
-        run_pose(scene, PoseConfig(), on_event=on_event)
+        run_pose(scene, PoseStage(PoseConfig()), on_event=on_event)
 
 
 def run_report(scene: Scene) -> Path:

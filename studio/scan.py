@@ -18,15 +18,13 @@ if TYPE_CHECKING:
     from diorama.capture.ingest import IngestConfig
     from diorama.reconstruct.train import TrainConfig
 
-    from diorama.reconstruct.poses import PoseConfig
-
 
 def scan(
     scene: Scene,
     footage: Sequence[str],
     *,
     ingest_options: IngestOptions,
-    pose_config: PoseConfig,
+    poses: pipeline.PoseStage,
     train_config: TrainConfig,
     console: Console,
 ) -> dict[str, Any]:
@@ -34,7 +32,7 @@ def scan(
     too, because that is when a technician can still reshoot."""
     with scene.lock(), console.progress(scene.root) as tell:
         pipeline.run_ingest(scene, footage, _ingest_config(ingest_options), on_event=tell)
-        if pipeline.run_pose(scene, pose_config, on_event=tell).fresh:
+        if pipeline.run_pose(scene, poses, on_event=tell).fresh:
             pipeline.run_report(scene)
         pipeline.run_train(scene, train_config, on_event=tell)
         for format_name in pipeline.EXPORT_FORMATS:
@@ -53,9 +51,9 @@ def stage_ingest(scene: Scene, footage: Sequence[str], options: IngestOptions, c
     return _result(scene, "ingest", outcome)
 
 
-def stage_pose(scene: Scene, config: PoseConfig, console: Console) -> dict[str, Any]:
+def stage_pose(scene: Scene, poses: pipeline.PoseStage, console: Console) -> dict[str, Any]:
     with scene.lock(), console.progress(scene.root) as tell:
-        outcome = pipeline.run_pose(scene, config, on_event=tell)
+        outcome = pipeline.run_pose(scene, poses, on_event=tell)
         report = pipeline.run_report(scene)
     result = outcome.record.result
     console.say(f"{result['registered']} of {result['chosen']} pictures have a camera, in {scene.folder('pose')}")
