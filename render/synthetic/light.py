@@ -104,7 +104,7 @@ def _spiral(count: int) -> tuple[Array, Array]:
 
 def _disc_around(axis: Array, radius: float, count: int) -> Array:
     squared, angle = _spiral(count)
-    side = np.cross(axis, [0.0, 0.0, 1.0])
+    side = np.cross(axis, [0.0, 0.0, 1.0] if abs(axis[2]) < 0.9 else [1.0, 0.0, 0.0])
     side /= np.linalg.norm(side)
     up = np.cross(side, axis)
     spread = radius * np.sqrt(squared)[:, None]
