@@ -1,0 +1,193 @@
+"""Video in: one pass at small size to judge and track, then only the chosen frames at full size."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from .camera import Camera
+from .errors import InputError
+from .frames import Choice, Look, Track, TrackBuilder, choose, reasons
+from .notes import Notes, listed
+from .photo_ingest import grey_at
+from .photos import JPEG_QUALITY
+from .quality import ANALYSIS_PX, BLURRED_BELOW, judge, relative_sharpness
+from .tracking import TRACK_PX, UNIT_PX, View, make_view, measure_motion
+from .types import Capture, Exif, Frame, Quality
+from .video import Decoding, color_kind, decode, grey, open_video, to_srgb
+
+VIDEO_FOCAL = 0.85
+"""Focal length over the longer side of video without a prior: phones film with 24 to 28 mm lenses (full frame) and
+crop a little for stabilisation."""
+
+NEIGHBOURS = 7
+GOOD_STEP_PX = 12.0
+MOST_SKIPPED = 8
+WIDE_GAP_PX = 150.0
+
+
+def ingest_video(
+    path: Path, folder: Path, max_frames: int, min_frames: int, notes: Notes, *, png: bool = False
+) -> Capture:
+    """A video into `folder/images`; see `ingest`."""
+    track = analyse(path, notes)
+    choice = choose(track, max_frames, min_frames)
+    if len(choice.frames) < 2:
+        raise InputError(f"{path} never moves: its {len(track.looks)} frames show one view; walk around what you film.")
+    suffix = ".png" if png else ".jpg"
+    names = [f"frame_{i:06d}{suffix}" for i in choice.frames]
+    for i, reason in reasons(track, choice, names, max_frames):
+        notes.reject(f"frame_{i:06d}{suffix}", reason)
+    frames, size = _write(path, folder, track, choice, names, notes)
+    _warn(path, track, choice, frames, notes)
+    focal = VIDEO_FOCAL * max(size)
+    camera = Camera("SIMPLE_RADIAL", size[0], size[1], (focal, size[0] / 2, size[1] / 2, 0.0))
+    return Capture(
+        images=folder / "images",
+        masks=folder / "masks",
+        source="video",
+        cameras={1: camera},
+        has_prior={1: False},
+        frames=tuple(frames),
+        rejected=tuple(notes.rejected),
+        given=len(track.looks),
+        warnings=tuple(notes.warnings),
+    )
+
+
+def analyse(path: Path, notes: Notes) -> Track:
+    """The first pass: every frame's sharpness and clipping, and the motion from frame to frame.
+
+    Tracking skips frames while little moves, so that a step stays above the tracker's noise; where a longer step
+    loses its features, the frames between are tracked one by one. At most nine small pictures are held.
+    """
+    state = Decoding()
+    builder: TrackBuilder | None = None
+    last: tuple[int, View] | None = None
+    held: list[tuple[int, npt.NDArray[np.uint8]]] = []
+    skip = 1
+    for index, time_s, frame in decode(path, state):
+        picture = grey(frame, ANALYSIS_PX)
+        quality = judge(picture)
+        small = grey_at(picture, TRACK_PX)
+        if builder is None:
+            builder = TrackBuilder(np.array(small.shape[::-1]) * UNIT_PX / max(small.shape) / 2)
+        builder.looks.append(Look(time_s, quality.sharpness, quality.clipped_dark, quality.clipped_bright))
+        held.append((index, small))
+        if last is None:
+            last, held = (index, make_view(small)), []
+        elif index - last[0] >= skip:
+            last, moved = _follow(builder, last, held)
+            held = []
+            skip = int(np.clip(round(skip * GOOD_STEP_PX / max(moved, 0.5)), 1, min(2 * skip, MOST_SKIPPED)))
+        notes.progress(index + 1, max(state.promised, index + 1), "looked at the video")
+    if builder is None:
+        raise InputError(f"{path} holds no frame that can be decoded; copy or record it again.")
+    if last is not None and held:
+        _follow(builder, last, held)
+    _warn_of_decoding(path, state, notes)
+    relative = relative_sharpness([look.sharpness for look in builder.looks], NEIGHBOURS)
+    return builder.build(relative)
+
+
+def _follow(
+    builder: TrackBuilder, last: tuple[int, View], held: list[tuple[int, npt.NDArray[np.uint8]]]
+) -> tuple[tuple[int, View], float]:
+    """Track from the last view to the newest held picture, in one step or, where that loses too much, in all."""
+    index, view = held[-1][0], make_view(held[-1][1])
+    motion = measure_motion(last[1], view)
+    if len(held) > 1 and (motion is None or motion.share < 0.6):
+        for i, small in held[:-1]:
+            between = make_view(small)
+            builder.steps.append((last[0], i, measure_motion(last[1], between)))
+            last = (i, between)
+        motion = measure_motion(last[1], view)
+    builder.steps.append((last[0], index, motion))
+    return (index, view), motion.median_px if motion is not None else UNIT_PX
+
+
+def _warn_of_decoding(path: Path, state: Decoding, notes: Notes) -> None:
+    if state.is_truncated:
+        promised = f" of {state.promised}" if state.promised > state.frames else ""
+        notes.warn(
+            f"{path.name} is cut off or damaged: {state.frames}{promised} frames ({state.last_time_s:.1f} s) "
+            "could be decoded and are used."
+        )
+    elif state.damaged:
+        notes.warn(f"{path.name} is damaged in {state.damaged} place(s); what decodes is used.")
+    if state.interlaced:
+        notes.warn(f"{path.name} is interlaced: moving edges are combed; record progressive video for a sharper scene.")
+
+
+def _write(
+    path: Path, folder: Path, track: Track, choice: Choice, names: list[str], notes: Notes
+) -> tuple[list[Frame], tuple[int, int]]:
+    """The second pass: decode up to the last chosen frame, write the chosen ones, measure their motion exactly."""
+    (folder / "images").mkdir(parents=True, exist_ok=True)
+    frames: list[Frame] = []
+    wanted = dict(zip(choice.frames, names, strict=True))
+    before: View | None = None
+    size: tuple[int, int] | None = None
+    with open_video(path) as (_, stream):
+        aspect = stream.sample_aspect_ratio
+    told = False
+    for index, time_s, frame in decode(path, Decoding()):
+        if index not in wanted:
+            continue
+        if not told and color_kind(frame)[0] != "sdr":
+            notes.warn(f"{path.name} is HDR video ({color_kind(frame)[0].upper()}); it was tone-mapped to sRGB.")
+            told = True
+        rgb = to_srgb(frame, aspect)
+        this = (rgb.shape[1], rgb.shape[0])
+        size = size or this
+        if this != size:
+            notes.reject(wanted[index], f"its size changes within the video, {this[0]}x{this[1]} pixels")
+            continue
+        view = make_view(grey_at(rgb, TRACK_PX))
+        frames.append(_frame(path, track, index, time_s, wanted[index], before, view))
+        _save(rgb, folder / "images" / wanted[index])
+        before = view
+        notes.progress(len(frames), len(wanted), f"wrote {wanted[index]}")
+        if index == choice.frames[-1]:
+            break
+    if size is None or len(frames) < 2:
+        raise InputError(f"{path}: fewer than two frames could be decoded; copy or record it again.")
+    return frames, size
+
+
+def _frame(path: Path, track: Track, index: int, time_s: float, name: str, before: View | None, view: View) -> Frame:
+    look = track.looks[index]
+    quality = Quality(look.sharpness, float(track.relative[index]), look.clipped_dark, look.clipped_bright)
+    if before is not None:
+        motion = measure_motion(before, view)
+        quality = replace(
+            quality, motion_px=motion.median_px if motion else None, overlap=motion.share if motion else 0.0
+        )
+    return Frame(name, 1, None, time_s, path.name, Exif(), quality)
+
+
+def _save(rgb: npt.NDArray[np.uint8], target: Path) -> None:
+    from PIL import Image
+
+    image = Image.fromarray(rgb)
+    if target.suffix == ".png":
+        image.save(target, format="PNG", compress_level=3)
+    else:
+        image.save(target, format="JPEG", quality=JPEG_QUALITY, subsampling=0)
+
+
+def _warn(path: Path, track: Track, choice: Choice, frames: list[Frame], notes: Notes) -> None:
+    cuts = [f"{track.looks[i].time_s:.1f} s" for i in track.cuts]
+    if cuts:
+        notes.warn(f"{path.name} jumps at {listed(cuts)} (a cut, a jerk or darkness); the parts may not join.")
+    if choice.over_budget and choice.step_px > WIDE_GAP_PX:
+        notes.warn(
+            f"{path.name} moves a lot for {len(frames)} frames (about {choice.step_px / 10:.0f} % of the picture from "
+            "one to the next); a larger max_frames would overlap more."
+        )
+    blurred = [f.name for f in frames if f.quality and f.quality.relative_sharpness < BLURRED_BELOW]
+    if blurred:
+        notes.warn(f"{len(blurred)} frame(s) are blurred but were needed for overlap: {listed(blurred)}.")
