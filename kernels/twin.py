@@ -139,7 +139,7 @@ def project(
     rotation, translation = cam_from_world[:, :3], cam_from_world[:, 3]
     finite = torch.ones(len(means), dtype=torch.bool, device=means.device)
     for values in (means, quats, log_scales, logit_opacities, sh[:, :count]):
-        finite &= values.detach().reshape(len(means), -1).isfinite().all(-1)
+        finite &= values.detach().reshape(len(means), math.prod(values.shape[1:])).isfinite().all(-1)
     finite &= quats.detach().norm(dim=-1) > 0
     depth = means.detach() @ rotation[2] + translation[2]
     index = torch.nonzero(finite & (depth > NEAR)).squeeze(-1)  # what is dropped here never meets a division by zero
