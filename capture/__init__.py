@@ -3,6 +3,8 @@
 from .camera import Camera, CameraModel
 from .errors import InputError
 from .events import Evaluated, Event, Finished, OnEvent, Progressed, Started, Warned
+from .ingest import IngestConfig, Ingested, ingest
+from .store import load_capture, load_posed, save_capture, save_posed
 from .transforms import Pose, Sim3
 from .types import Capture, Exif, Frame, Gps, PosedScene, PoseSummary, Quality, Rejected, SparsePoints
 
@@ -16,6 +18,8 @@ __all__ = [
     "Finished",
     "Frame",
     "Gps",
+    "IngestConfig",
+    "Ingested",
     "InputError",
     "OnEvent",
     "Pose",
@@ -28,4 +32,9 @@ __all__ = [
     "SparsePoints",
     "Started",
     "Warned",
+    "ingest",
+    "load_capture",
+    "load_posed",
+    "save_capture",
+    "save_posed",
 ]

@@ -79,7 +79,7 @@ def ingest_photos(photos: PhotoSet, folder: Path, max_frames: int, notes: Notes,
     chosen = with_relative_sharpness(chosen)
     warn_of_blur(chosen, notes)
     ids, cameras, has_prior = group_cameras(chosen)
-    frames = write_frames(chosen, ids, folder, photos.mask_folders if use_masks else (), notes, use_alpha=use_masks)
+    frames, _ = write_frames(chosen, ids, folder, photos.mask_folders if use_masks else (), notes, use_alpha=use_masks)
     if len(frames) < 2:
         raise InputError(f"{photos.root}: fewer than two photos are left, and a scene takes several.")
     used = {f.camera_id for f in frames}
@@ -213,10 +213,13 @@ def write_frames(
     use_alpha: bool,
     turn: bool = True,
     masks: Sequence[Path | None] | None = None,
-) -> list[Frame]:
-    """Write pictures and masks; files that serve as they are are linked. `masks` names each photo's mask directly."""
+) -> tuple[list[Frame], list[int]]:
+    """Write pictures and masks; files that serve as they are are linked. `masks` names each photo's mask directly.
+
+    Returns the frames and, for each, which of `judged` it is.
+    """
     (folder / "images").mkdir(parents=True, exist_ok=True)
-    frames = []
+    frames, at = [], []
     taken: set[str] = set()
     for i, (j, camera_id) in enumerate(zip(judged, camera_ids, strict=True)):
         mask_path = masks[i] if masks is not None and masks[i] is not None else find_mask(j.name, mask_folders)
@@ -242,8 +245,9 @@ def write_frames(
                 j.quality,
             )
         )
+        at.append(i)
         notes.progress(i + 1, len(judged), f"wrote {name}")
-    return frames
+    return frames, at
 
 
 def _mask(
