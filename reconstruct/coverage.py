@@ -87,8 +87,9 @@ class Coverage:
     """What the cameras cover.
 
     centre_in_world: what they look at. distance: median distance of cameras from it, world units.
-    azimuth_deg, elevation_deg: by frame name, around the centre. span_deg: 360 less the largest gap.
-    step_deg: median azimuth step between neighbours.
+    azimuth_deg, elevation_deg: by frame name, around the centre.
+    span_deg, step_deg: 360 less the largest gap, and the median azimuth step between neighbours; 0 where the cameras
+        do not stand round something.
     gaps: all steps between neighbours around the centre, largest first (for orbits and arcs; arcs leave out their
         open side).
     angle_deg: median over points of the largest angle between two rays. track_length: mean cameras per point.
@@ -135,7 +136,7 @@ def measure_coverage(scene: PosedScene) -> Coverage:
     elevation = np.degrees(np.arctan2(offset[:, 2], np.hypot(offset[:, 0], offset[:, 1])))
     gaps = azimuth_gaps(names, azimuth, np.hypot(offset[:, 0], offset[:, 1]))
     kind = _kind(centres, axes, centre, distance, gaps)
-    largest = gaps[0].degrees if gaps else 360.0
+    largest = gaps[0].degrees if gaps and kind in ("orbit", "arc") else 360.0
     sees = _visibility(scene, frames)
     regions, angles = _regions(scene, centres, names, sees, kind, centre, distance)
     links, parts = _links(names, sees, scene) if scene.visible else ((), ())
@@ -149,7 +150,7 @@ def measure_coverage(scene: PosedScene) -> Coverage:
         azimuth_deg=dict(zip(names, azimuth.tolist(), strict=True)),
         elevation_deg=dict(zip(names, elevation.tolist(), strict=True)),
         span_deg=360.0 - largest,
-        step_deg=float(np.median([g.degrees for g in gaps])) if gaps else 0.0,
+        step_deg=float(np.median([g.degrees for g in gaps])) if gaps and kind in ("orbit", "arc") else 0.0,
         gaps=tuple(gaps if kind == "orbit" else gaps[1:] if kind == "arc" else ()),
         angle_deg=float(np.median(angles)) if len(angles) else None,
         track_length=float(tracks.mean()) if len(tracks) else None,
@@ -351,6 +352,12 @@ def side_words(coverage: Coverage, azimuth_deg: float, first: str) -> str:
     if abs(turn) >= 135:
         return "back"
     return "right side" if turn > 0 else "left side"
+
+
+def compass_words(azimuth_deg: float) -> str:
+    """The side of the world an azimuth points to where +x is east and +y is north."""
+    names = ("east", "north-east", "north", "north-west", "west", "south-west", "south", "south-east")
+    return f"{names[round(azimuth_deg / 45.0) % 8]} side"
 
 
 def nearest_cameras(scene: PosedScene, place: npt.ArrayLike, count: int = 2) -> tuple[str, ...]:

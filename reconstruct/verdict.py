@@ -15,7 +15,7 @@ import numpy as np
 
 from diorama.capture import Capture, Frame, PosedScene
 
-from .coverage import PART_LINK, AzimuthGap, Coverage, measure_coverage, nearest_cameras, side_words
+from .coverage import PART_LINK, AzimuthGap, Coverage, compass_words, measure_coverage, nearest_cameras, side_words
 from .evaluate import Evaluation, ViewScore
 
 Level = Literal["good", "usable", "reshoot"]
@@ -262,7 +262,10 @@ def _check_registration(scene: PosedScene, coverage: Coverage, limits: Threshold
         reason = reasons.get(run[0], "")
         span = run[0] if len(run) == 1 else f"{run[0]} to {run[-1]} ({len(run)} frames)"
         what = f"Not placed: {span}{f': {reason}' if reason else ''}."
-        findings.append(Finding(severity, "unregistered", what.replace("..", "."), _join(before, after), tuple(run)))
+        place = _between(scene, before, after)
+        findings.append(
+            Finding(severity, "unregistered", what.replace("..", "."), _join(before, after), tuple(run), place)
+        )
     findings = _fold(findings, 5)
     if scene.summary.components > 1:
         what = f"The footage fell into {scene.summary.components} pieces that do not touch; the largest was kept."
@@ -298,6 +301,15 @@ def _runs(scene: PosedScene) -> list[tuple[list[str], str | None, str | None]]:
     if run:
         runs.append((run, before, None))
     return runs
+
+
+def _between(scene: PosedScene, before: str | None, after: str | None) -> tuple[float, float, float] | None:
+    """The middle between two cameras, where the frames taken between them are likely to belong."""
+    if before is None or after is None:
+        return None
+    ends = [scene.cam_from_world[n].origin_in_source for n in (before, after)]
+    x, y, z = np.mean(ends, axis=0)
+    return (float(x), float(y), float(z))
 
 
 def _join(before: str | None, after: str | None) -> str:
@@ -359,10 +371,13 @@ def _check_accuracy(scene: PosedScene, coverage: Coverage, limits: Thresholds) -
 def _check_positions(scene: PosedScene, coverage: Coverage, limits: Thresholds) -> list[Finding]:
     findings = []
     if coverage.kind in ("orbit", "arc"):
+        # Where frames were taken but not placed, that has been said already.
+        lost = {frozenset((before, after)) for _, before, after in _runs(scene)}
         wide = [
             g
             for g in coverage.gaps
-            if g.degrees > limits.step_deg
+            if frozenset((g.before, g.after)) not in lost
+            and g.degrees > limits.step_deg
             and (g.degrees > limits.gap_factor * coverage.step_deg or coverage.step_deg == 0)
         ]
         findings += [_gap_finding(scene, coverage, g, limits) for g in wide[:4]]
@@ -382,12 +397,14 @@ def _check_positions(scene: PosedScene, coverage: Coverage, limits: Thresholds) 
 
 
 def _gap_finding(scene: PosedScene, coverage: Coverage, gap: AzimuthGap, limits: Thresholds) -> Finding:
-    side = side_words(coverage, gap.middle_deg, scene.registered[0].name)
+    first = scene.registered[0].name
+    side = side_words(coverage, gap.middle_deg, first)
+    seen = f"; {side} as seen from where {first} was taken"
+    if scene.georeference is not None:
+        side, seen = compass_words(gap.middle_deg), ""
     count = max(2, round(gap.degrees / min(20.0, max(8.0, coverage.step_deg / 2))) - 1)
-    what = (
-        f"The {side} between {gap.before} and {gap.after} was not looked at ({gap.degrees:.0f} degrees without a "
-        f"photo; {side} as seen from where {scene.registered[0].name} was taken)."
-    )
+    between = f"between {gap.before} and {gap.after}"
+    what = f"The {side} {between} was not looked at ({gap.degrees:.0f} degrees without a photo{seen})."
     do = f"Walk there and take {count} photos at half the step."
     angle = np.radians(gap.middle_deg)
     z = float(np.mean([scene.cam_from_world[n].origin_in_source[2] for n in (gap.before, gap.after)]))
@@ -508,7 +525,7 @@ def _explain_view(
     scene: PosedScene, coverage: Coverage, view: ViewScore, held_out: set[str], limits: Thresholds
 ) -> tuple[str, str]:
     place = scene.cam_from_world[view.name].origin_in_source
-    near = [n for n in nearest_cameras(scene, place, len(scene.registered)) if n not in held_out][:2]
+    near = sorted([n for n in nearest_cameras(scene, place, len(scene.registered)) if n not in held_out][:2])
     where = f" (between {' and '.join(near)})" if len(near) == 2 else ""
     what = f"Seen from {view.name}{where} the scene is weak: {view.psnr_db:.1f} dB"
     if view.empty > limits.empty:

@@ -129,8 +129,13 @@ def _poses(scene: PosedScene | None) -> dict[str, Any]:
 
 def _world(scene: PosedScene | None) -> dict[str, Any]:
     if scene is None:
-        return {"is_metric": None, "metric_source": None, "up_source": None}
-    return {"is_metric": scene.is_metric, "metric_source": scene.metric_source, "up_source": scene.up_source}
+        return {"is_metric": None, "metric_source": None, "up_source": None, "georeference": None}
+    return {
+        "is_metric": scene.is_metric,
+        "metric_source": scene.metric_source,
+        "up_source": scene.up_source,
+        "georeference": None if scene.georeference is None else asdict(scene.georeference),
+    }
 
 
 def _coverage(coverage: Coverage | None) -> dict[str, Any] | None:
@@ -140,8 +145,8 @@ def _coverage(coverage: Coverage | None) -> dict[str, Any] | None:
         "kind": coverage.kind,
         "centre_in_world": coverage.centre_in_world,
         "distance": coverage.distance,
-        "span_deg": coverage.span_deg,
-        "step_deg": coverage.step_deg,
+        "span_deg": coverage.span_deg or None,
+        "step_deg": coverage.step_deg or None,
         "gaps": [asdict(g) for g in coverage.gaps[:8]],
         "angle_deg": coverage.angle_deg,
         "track_length": coverage.track_length,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from diorama.capture import PosedScene
 from diorama.reconstruct.verdict import Finding, Verdict
 
 from . import plots
@@ -18,7 +19,7 @@ from .sections import (
     views_section,
     warnings_section,
 )
-from .words import duration, esc, number, percent, size
+from .words import duration, esc, number, percent, sentence, size
 
 _LEVEL_WORD = {"good": "Good", "usable": "Usable", "reshoot": "Reshoot", None: "Not judged yet"}
 _LEVEL_PATH = {
@@ -82,7 +83,7 @@ def _verdict_section(verdict: Verdict) -> str:
     headline = verdict.headline.partition(". ")[2] if verdict.level else verdict.headline.partition(": ")[2]
     return (
         f'<section class="verdict {level}" aria-label="Verdict"><p class="level">{icon}{_LEVEL_WORD[verdict.level]}</p>'
-        f'<p class="headline">{esc(_first_up(headline))}</p>'
+        f'<p class="headline">{sentence(_first_up(headline))}</p>'
         + (f'<ul class="findings">{items}</ul>' if items else "")
         + "</section>"
     )
@@ -95,9 +96,9 @@ def _first_up(text: str) -> str:
 def _finding(finding: Finding, place: int | None) -> str:
     mark = f'<span class="mark">{place}</span>' if place else '<span class="mark plain" aria-hidden="true">•</span>'
     where = f'<span class="sr">(place {place} on the map) </span>' if place else ""
-    do = f' <span class="do">{esc(finding.do)}</span>' if finding.do else ""
+    do = f' <span class="do">{sentence(finding.do)}</span>' if finding.do else ""
     word = f'<span class="sr">{_SEVERITY_WORD[finding.severity]}: </span>'
-    return f'<li class="{finding.severity}">{mark}<p>{word}{where}{esc(finding.what)}{do}</p></li>'
+    return f'<li class="{finding.severity}">{mark}<p>{word}{where}{sentence(finding.what)}{do}</p></li>'
 
 
 def _numbers_section(inputs: ReportInputs) -> str:
@@ -116,7 +117,7 @@ def _numbers_section(inputs: ReportInputs) -> str:
         more = f"{len(scene.points):,} points" + (f", {pieces} pieces" if pieces > 1 else "")
         tiles.append(("Cameras agree to", number(scene.summary.reprojection_error_px, 2, "px"), more))
         metric = "metres" if scene.is_metric else "not metric"
-        tiles.append(("True scale", metric, f"from {scene.metric_source}" if scene.metric_source else "no size known"))
+        tiles.append(("True scale", metric, _scale_words(scene)))
     if (count := splat_count(inputs)) is not None:
         tiles.append(("Splats", f"{count:,}", _trained(inputs)))
     if evaluation is not None and evaluation.held_out:
@@ -140,6 +141,13 @@ def _numbers_section(inputs: ReportInputs) -> str:
         f"<div><dt>{esc(t)}</dt><dd>{v}</dd>{f'<dd class=more>{esc(m)}</dd>' if m else ''}</div>" for t, v, m in tiles
     )
     return f'<section aria-label="Key numbers"><dl class="numbers">{cells}</dl></section>'
+
+
+def _scale_words(scene: PosedScene) -> str:
+    if not scene.is_metric:
+        return "no size is known"
+    names = {"gps": "from GPS", "distance": "from a measured distance", "import": "as imported"}
+    return names.get(scene.metric_source or "", "")
 
 
 def _trained(inputs: ReportInputs) -> str:
@@ -182,7 +190,9 @@ def _map_section(inputs: ReportInputs) -> str:
     if any(f.place_in_world is not None for f in inputs.verdict.findings):
         legend.append(("warn", "numbered: a place from the verdict"))
     marks = "".join(f'<li><i style="--c: var(--{c})"></i>{t}</li>' for c, t in legend)
+    names = [f.name for f in inputs.posed.registered] if inputs.posed is not None else []
+    marks += f"<li>first is {esc(names[0])}, last is {esc(names[-1])}</li>"
     return (
-        f'<section><h2>Seen from above</h2><p class="lead">{esc(" ".join(lead))}</p>'
+        f'<section><h2>Seen from above</h2><p class="lead">{sentence(" ".join(lead))}</p>'
         f'<div class="drawing map">{drawing}</div><ul class="legend">{marks}</ul></section>'
     )

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 Array = npt.NDArray[np.float64]
 
 # Stand-ins that no photo or colour map uses; see `_to_page`.
-INK, SOFT, LINE, ACCENT, HELD, WARN, BAD, PAPER = (f"#0102{i:02x}" for i in range(1, 9))
+INK, SOFT, LINE, ACCENT, HELD, WARN, BAD, PAPER, TINT = (f"#0102{i:02x}" for i in range(1, 10))
 _VARIABLES = {
     INK: "--ink",
     SOFT: "--soft",
@@ -38,10 +38,10 @@ _VARIABLES = {
     WARN: "--warn",
     BAD: "--bad",
     PAPER: "--card",
+    TINT: "--tint",
 }
 
 MAP_POINTS = 20_000
-LABEL_CHARS = 40
 
 
 def place_findings(findings: Sequence[Finding]) -> list[tuple[int, Finding]]:
@@ -49,34 +49,35 @@ def place_findings(findings: Sequence[Finding]) -> list[tuple[int, Finding]]:
     return list(enumerate((f for f in findings if f.place_in_world is not None), start=1))
 
 
-def history_plot(inputs: ReportInputs) -> str | None:
-    """Loss and splat count over the steps; None when there is nothing to draw."""
+def history_plots(inputs: ReportInputs) -> list[str]:
+    """Loss, splat count and PSNR over the steps, each where it was recorded."""
     history = inputs.history
-    steps = history.get("step", ())
-    panels = [
-        (name, title)
-        for name, title in (("loss", "Loss"), ("splats", "Splats"), ("psnr_db", "PSNR of a training photo, dB"))
-        if len(history.get(name, ())) == len(steps) > 1
-    ]
-    if not panels:
-        return None
-    figure = _figure(4.6 * len(panels), 2.5)
-    for index, (name, title) in enumerate(panels, start=1):
-        axes = figure.add_subplot(1, len(panels), index)
-        x = np.asarray(thinned(steps, 1000), float)
-        y = np.asarray(thinned(history[name], 1000), float)
-        ok = np.isfinite(y)
-        if name == "loss" and ok.sum() > 40:
-            axes.plot(x[ok], y[ok], color=ACCENT, linewidth=0.8, alpha=0.25)
-            axes.plot(x[ok], _smooth(y[ok]), color=ACCENT, linewidth=1.6)
-            axes.set_ylim(0, float(np.quantile(y[ok], 0.99)) * 1.05 or 1.0)
-        else:
-            axes.plot(x[ok], y[ok], color=ACCENT, linewidth=1.6)
-        _dress(axes, title, "step")
-        if name == "splats":
-            axes.set_ylim(bottom=0)
-            axes.yaxis.set_major_formatter(lambda v, _: f"{v:,.0f}")
-    return _to_page(figure, "history", f"Training over {steps[-1]:g} steps: {', '.join(t for _, t in panels)}.")
+    steps = np.asarray(history.get("step", ()), float)
+    drawings = []
+    for name, title in (("loss", "Loss"), ("splats", "Splats"), ("psnr_db", "PSNR of training photos, dB")):
+        values = np.asarray(history.get(name, ()), float)
+        ok = np.isfinite(values)
+        if len(values) == len(steps) and ok.sum() > 1:
+            drawings.append(_history_plot(name, title, steps[ok], values[ok]))
+    return drawings
+
+
+def _history_plot(name: str, title: str, steps: Array, values: Array) -> str:
+    figure = _figure(4.2, 2.6)
+    axes = figure.add_subplot()
+    x = np.asarray(thinned(steps.tolist(), 1000))
+    y = np.asarray(thinned(values.tolist(), 1000))
+    noisy = name != "splats" and len(y) > 40
+    axes.plot(x, y, color=ACCENT, linewidth=0.8 if noisy else 1.8, alpha=0.3 if noisy else 1.0)
+    if noisy:
+        axes.plot(x, _smooth(y), color=ACCENT, linewidth=1.8)
+    if name == "loss":
+        axes.set_ylim(0, float(np.quantile(y, 0.99)) * 1.05 or 1.0)
+    if name == "splats":
+        axes.set_ylim(0, float(y.max()) * 1.05 or 1.0)
+        axes.yaxis.set_major_formatter(lambda v, _: f"{v:,.0f}")
+    _dress(axes, title, "step")
+    return _to_page(figure, f"history-{name}", f"{title} over {steps[-1]:,.0f} steps: from {y[0]:.4g} to {y[-1]:.4g}.")
 
 
 def _smooth(values: Array) -> Array:
@@ -102,10 +103,12 @@ def top_view(inputs: ReportInputs) -> str | None:
     low, high = _window(scene, coverage, centres, places)
     size = float((high - low).max())
     _draw_points(axes, scene, low, high)
-    _draw_gaps(axes, coverage, inputs.verdict.findings, size)
+    _draw_gaps(axes, coverage, inputs.verdict.findings)
     _draw_cameras(axes, inputs, centres, headings, size)
     _draw_places(axes, places)
     _draw_scale(axes, low, high, scene.is_metric)
+    if scene.georeference is not None:
+        _draw_north(axes)
     axes.set_xlim(low[0], high[0])
     axes.set_ylim(low[1], high[1])
     axes.set_aspect("equal")
@@ -121,7 +124,11 @@ def _window(
     scene: PosedScene, coverage: Coverage, centres: Array, places: Sequence[tuple[int, Finding]]
 ) -> tuple[Array, Array]:
     """Corners (2,) of the square drawn: cameras and places whole, and points as far as they lie near."""
-    marks = [centres[:, :2], *(np.array([f.place_in_world])[:, :2] for _, f in places)]
+    marks = [centres[:, :2]]
+    middle = np.array(coverage.centre_in_world)
+    for _, finding in places:
+        # A little beyond the place itself: its number and the wedge of a gap want room.
+        marks.append((middle + 1.1 * (np.array(finding.place_in_world) - middle))[None, :2])
     xyz = scene.points.xyz
     if len(xyz):
         reach = 2.0 * max(coverage.distance, 1e-9)
@@ -153,7 +160,7 @@ def _draw_points(axes: Axes, scene: PosedScene, low: Array, high: Array) -> None
         axes.scatter(xyz[inside, 0], xyz[inside, 1], s=2.2, c=colours, linewidths=0, rasterized=True, zorder=1)
 
 
-def _draw_gaps(axes: Axes, coverage: Coverage, findings: Sequence[Finding], size: float) -> None:
+def _draw_gaps(axes: Axes, coverage: Coverage, findings: Sequence[Finding]) -> None:
     from matplotlib.patches import Wedge
 
     named = {f.frames for f in findings if f.code == "gap"}
@@ -161,7 +168,7 @@ def _draw_gaps(axes: Axes, coverage: Coverage, findings: Sequence[Finding], size
         if (gap.before, gap.after) in named:
             start = gap.middle_deg - gap.degrees / 2
             wedge = Wedge(
-                coverage.centre_in_world[:2], 1.08 * coverage.distance, start, start + gap.degrees,
+                coverage.centre_in_world[:2], 1.05 * coverage.distance, start, start + gap.degrees,
                 facecolor=WARN, edgecolor="none", alpha=0.18, zorder=2,
             )  # fmt: skip
             axes.add_patch(wedge)
@@ -194,13 +201,23 @@ def _draw_cameras(axes: Axes, inputs: ReportInputs, centres: Array, headings: Ar
     axes.add_collection(
         PolyCollection(shapes, facecolors=colours, edgecolors=PAPER, linewidths=0.6, alpha=0.95, zorder=5)
     )
-    for index, word in ((0, "first"), (len(names) - 1, "last")):
-        if index or word == "first":
-            text = f"{word}: {_short(names[index])}"
-            at = (centres[index, 0], centres[index, 1])
-            axes.annotate(
-                text, at, (0, -11), textcoords="offset points", ha="center", va="top", fontsize=8, color=INK, zorder=7
-            )
+    middle = centres[:, :2].mean(0)
+    for index, word in {0: "first", len(names) - 1: "last"}.items():
+        # Outwards, so that the words do not lie on the scene; the names stand in the legend.
+        away = centres[index, :2] - middle
+        left = away[0] < 0
+        axes.annotate(
+            word,
+            (centres[index, 0], centres[index, 1]),
+            (-9 if left else 9, 9 if away[1] >= 0 else -9),
+            textcoords="offset points",
+            ha="right" if left else "left",
+            va="bottom" if away[1] >= 0 else "top",
+            fontsize=10,
+            color=INK,
+            zorder=7,
+            path_effects=[_halo()],
+        )
 
 
 def _draw_places(axes: Axes, places: Sequence[tuple[int, Finding]]) -> None:
@@ -209,9 +226,16 @@ def _draw_places(axes: Axes, places: Sequence[tuple[int, Finding]]) -> None:
             continue
         x, y, _ = finding.place_in_world
         colour = {"reshoot": BAD, "usable": WARN}.get(finding.severity, SOFT)
-        axes.plot([x], [y], "o", markersize=15, color=colour, markeredgecolor=PAPER, markeredgewidth=1.2, zorder=8)
+        axes.plot([x], [y], "o", markersize=17, color=colour, markeredgecolor=PAPER, markeredgewidth=1.2, zorder=8)
         axes.annotate(
-            str(number), (x, y), ha="center", va="center_baseline", fontsize=9, fontweight="bold", color=PAPER, zorder=9
+            str(number),
+            (x, y),
+            ha="center",
+            va="center_baseline",
+            fontsize=10,
+            fontweight="bold",
+            color=PAPER,
+            zorder=9,
         )
 
 
@@ -224,12 +248,22 @@ def _draw_scale(axes: Axes, low: Array, high: Array, is_metric: bool) -> None:
     axes.plot([x, x + length], [y, y], color=INK, linewidth=2.2, solid_capstyle="butt", zorder=9)
     unit = "m" if is_metric else "units (no true scale)"
     axes.annotate(
-        f"{length:g} {unit}", (x, y), xytext=(0, 5), textcoords="offset points", fontsize=9, color=INK, zorder=9
+        f"{length:g} {unit}", (x, y), xytext=(0, 5), textcoords="offset points", fontsize=11, color=INK, zorder=9
     )
 
 
-def _short(name: str) -> str:
-    return name if len(name) <= LABEL_CHARS else f"…{name[-LABEL_CHARS:]}"
+def _draw_north(axes: Axes) -> None:
+    """The world's +y is north where the scene lies on the earth."""
+    axes.annotate(
+        "N", (0.955, 0.985), (0.955, 0.90), xycoords="axes fraction", ha="center", va="center", fontsize=11, color=INK,
+        arrowprops={"arrowstyle": "-|>", "color": INK, "linewidth": 1.2},
+    )  # fmt: skip
+
+
+def _halo() -> Any:
+    from matplotlib.patheffects import withStroke
+
+    return withStroke(linewidth=3, foreground=TINT)
 
 
 def _figure(width: float, height: float) -> Figure:

@@ -39,9 +39,9 @@ def views_section(inputs: ReportInputs, shown: Shown) -> str:
         + [percent(v.empty)]
         for v in ordered
     ]
-    heads = [("View", False), ("PSNR, dB", True), ("colour-matched, dB", True), ("SSIM", True), ("LPIPS", True)]
-    numbers = table([*heads, ("empty", True)], rows)
+    numbers = table(["View", "PSNR, dB", "colour-matched, dB", "SSIM", "LPIPS", "empty"], rows, kinds=" nnnnn")
     many = f"<details><summary>All {len(rows)} views in numbers</summary>{numbers}</details>" if len(rows) > 3 else ""
+    many = many if figures else numbers
     return (
         "<section><h2>New viewpoints against the photos</h2>"
         f'<p class="lead">{len(ordered)} photos were kept out of training and rendered afterwards at '
@@ -137,13 +137,16 @@ def _reasons(title: str, rows: list[tuple[str, str]]) -> str:
         if len(ordered) > LIST_ROWS
         else ""
     )
-    heads = [("Frames", True), ("Reason", False), ("Which", False)]
-    return f"<h3>{esc(title)}: {len(rows):,}</h3>{table(heads, lines)}{more}"
+    listed = table(["Frames", "Reason", "Which"], lines)
+    return f"<h3>{esc(title)}: {len(rows):,}</h3>{listed}{more}"
 
 
 def training_section(inputs: ReportInputs) -> str:
-    drawing = plots.history_plot(inputs)
-    return "" if drawing is None else f'<section><h2>Training</h2><div class="drawing">{drawing}</div></section>'
+    drawings = plots.history_plots(inputs)
+    if not drawings:
+        return ""
+    panels = "".join(f"<div>{d}</div>" for d in drawings)
+    return f'<section><h2>Training</h2><div class="drawing panels">{panels}</div></section>'
 
 
 def exports_section(inputs: ReportInputs) -> str:
@@ -159,11 +162,11 @@ def exports_section(inputs: ReportInputs) -> str:
             [esc(name), f"<code>{esc(path)}</code>", size(row.get("bytes")), number(row.get("loss_db"), 2), same]
             + [MISSING if count is None else f"{count:,}"]
         )
-    heads = [("Format", False), ("File", False), ("Size", True), ("loss, dB", True), ("likeness, dB", True)]
+    listed = table(["Format", "File", "Size", "loss, dB", "likeness, dB", "Splats"], rows, kinds="  nnnn")
     return (
         '<section><h2>Files</h2><p class="lead">Loss is how much PSNR against the photos the file costs when it is '
         "read back; likeness is the PSNR between renderings of the trained splats and of the file.</p>"
-        f"{table([*heads, ('Splats', True)], rows)}</section>"
+        f"{listed}</section>"
     )
 
 
@@ -195,11 +198,11 @@ def _timings(inputs: ReportInputs) -> str:
         for k, v in timings.items()
     ]
     rows.append(["<b>in all</b>", "", f"<b>{duration(sum(timings.values()))}</b>"])
-    return f"<h3>Time</h3>{table([('Stage', False), ('', False), ('', True)], rows)}"
+    return f"<h3>Time</h3>{table(['', '', ''], rows, kinds=' wn')}"
 
 
 def _pair_table(rows: list[tuple[str, Any]]) -> str:
-    return table([("", False), ("", False)], [[esc(k), f"<code>{esc(v)}</code>"] for k, v in rows])
+    return table(["", ""], [[esc(k), f"<code>{esc(v)}</code>"] for k, v in rows])
 
 
 def warnings_section(inputs: ReportInputs) -> str:

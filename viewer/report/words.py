@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import html
 import math
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 MISSING = "–"
+THIN = "\u202f"
+"""A narrow space at which lines do not break."""
 
 
 def esc(value: Any) -> str:
@@ -28,7 +31,7 @@ def size(count: float | None) -> str:
         return MISSING
     for unit, factor in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
         if count >= factor:
-            return f"{count / factor:.1f} {unit}"
+            return f"{count / factor:.1f}{THIN}{unit}"
     return f"{count:.0f} bytes"
 
 
@@ -36,27 +39,34 @@ def duration(seconds: float | None) -> str:
     if seconds is None or not math.isfinite(seconds):
         return MISSING
     if seconds < 60:
-        return f"{seconds:.1f} s"
+        return f"{seconds:.1f}{THIN}s"
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s"
+    return f"{hours}{THIN}h\u00a0{minutes:02d}{THIN}min" if hours else f"{minutes}{THIN}min\u00a0{rest:02d}{THIN}s"
 
 
 def percent(share: float) -> str:
     return f"{100 * share:.0f} %"
 
 
-def table(heads: Iterable[tuple[str, bool]], rows: Iterable[Iterable[str]]) -> str:
-    """A table of cells that are HTML already; `heads` are (text, is a number)."""
-    columns = list(heads)
-    top = "".join(f"<th scope=col{' class=n' if n else ''}>{esc(t)}</th>" for t, n in columns)
+def table(heads: Sequence[str], rows: Iterable[Iterable[str]], *, kinds: str = "") -> str:
+    """A table of cells that are HTML already.
+
+    heads: texts over the columns; none are shown when all are empty.
+    kinds: a letter per column, "n" for a number, "w" for wide, anything else for text.
+    """
+    classes = [{"n": " class=n", "w": " class=wide"}.get(k, "") for k in kinds.ljust(len(heads))]
+    top = "".join(f"<th scope=col{c}>{esc(t)}</th>" for t, c in zip(heads, classes, strict=True))
+    head = f"<thead><tr>{top}</tr></thead>" if any(heads) else ""
     body = "".join(
-        "<tr>"
-        + "".join(f"<td{' class=n' if n else ''}>{c}</td>" for c, (_, n) in zip(r, columns, strict=True))
-        + "</tr>"
-        for r in rows
+        "<tr>" + "".join(f"<td{c}>{cell}</td>" for cell, c in zip(row, classes, strict=True)) + "</tr>" for row in rows
     )
-    return f"<div class=scroll><table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>"
+    return f"<div class=scroll><table>{head}<tbody>{body}</tbody></table></div>"
+
+
+def sentence(text: str) -> str:
+    """Prose for HTML: escaped, numbers kept on one line with their units."""
+    return re.sub(r"(\d) (?=(?:px|dB|degrees|photos|frames|of)\b)", "\\1\u00a0", esc(text))
 
 
 def pairs(value: Any, prefix: str = "") -> list[tuple[str, str]]:
