@@ -159,21 +159,21 @@ def is_inside_name(name: str) -> bool:
     )
 
 
-def inside(folder: Path, name: str, *, named_in: Path) -> Path:
-    """The path `folder/name`, which must not lead out of `folder`, by links either.
+def inside(folder: Path, name: str, *, named_in: Path, root: Path | None = None) -> Path:
+    """The path `folder/name`, which must not lead out of `root` (by default `folder`), by links either.
 
     Raises InputError that names `named_in`, the file in which the name was found.
     """
     if "\0" in name or len(name) > 4096:
         raise InputError(f"{named_in} names a file whose name cannot exist.")
-    root = folder.resolve()
+    root = (root or folder).resolve()
     try:
         target = (folder / name.replace("\\", "/")).resolve()
     except (OSError, ValueError, RuntimeError):
         raise InputError(f"{named_in} names {name[:200]!r}, which cannot be followed.") from None
     if target != root and root not in target.parents:
         raise InputError(
-            f"{named_in} names {name[:200]!r}, which lies outside {folder}; "
+            f"{named_in} names {name[:200]!r}, which lies outside {root}; "
             "copy the files into the folder and name them relative to it."
         )
     return target

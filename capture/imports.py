@@ -19,7 +19,7 @@ from .notes import Notes, listed, printable
 from .photo_ingest import Judged, look_at, warn_of_blur, with_relative_sharpness, write_frames
 from .photos import UnreadableError
 from .points_ply import read_points
-from .store import track_lengths
+from .store import CAPTURE_FILE, POSES_FILE, track_lengths
 from .transforms import Pose
 from .types import Capture, PosedScene, PoseSummary, Rejected, Source, SparsePoints
 
@@ -73,15 +73,14 @@ def import_colmap(project: ColmapProject, folder: Path, notes: Notes, *, use_mas
 
 def import_transforms(path: Path, folder: Path, notes: Notes, *, use_masks: bool) -> tuple[Capture, PosedScene]:
     """A transforms.json into `folder`. Raises InputError when it cannot be used or its pictures are missing."""
-    transforms = read_transforms(path)
+    transforms = read_transforms(path, root=_own_scene(path))
     if len(transforms.frames) + len(transforms.missing) < 2:
         raise InputError(f"{path} holds {len(transforms.frames)} posed picture(s); a scene takes several.")
     _report_missing(list(transforms.missing), path.parent, notes)
     given = _with_cameras(path, transforms, notes)
     masks = [path.parent / "masks"] if use_masks and (path.parent / "masks").is_dir() else []
-    capture, cameras, names = _take(
-        given, len(transforms.frames) + len(transforms.missing), "transforms", folder, masks, notes, use_masks=use_masks
-    )
+    total = len(transforms.frames) + len(transforms.missing)
+    capture, cameras, names = _take(given, total, "transforms", folder, masks, notes, use_masks=use_masks)
     points = SparsePoints.empty()
     if transforms.points is not None:
         try:
@@ -100,11 +99,18 @@ def import_transforms(path: Path, folder: Path, notes: Notes, *, use_masks: bool
     return capture, scene
 
 
+def _own_scene(path: Path) -> Path | None:
+    """The scene folder when `path` is the transforms.json of one of ours, whose frames lie beside the poses."""
+    scene = path.resolve().parent.parent
+    own = (path.parent / POSES_FILE).is_file() and (scene / "frames" / CAPTURE_FILE).is_file()
+    return scene if own else None
+
+
 def _image_folder(project: ColmapProject, model: ColmapModel) -> Path:
     """Where the model's pictures are: `images` in the project, beside the model or above it, or the project itself."""
     root, model_folder = project.root, project.model
     above = [model_folder.parent, *model_folder.parent.parents[:2]] if model_folder != Path() else []
-    candidates = [root / "images", root / "input", root]
+    candidates = [root / "images", root / "input", root, root / ".." / "frames" / "images"]
     candidates += [a / "images" for a in (model_folder, *(p for p in above if p.is_dir()))]
     names = [i.name for i in model.images]
     counts = {c: sum(_exists(c, name) for name in names) for c in dict.fromkeys(candidates) if c.is_dir()}

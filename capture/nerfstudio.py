@@ -108,8 +108,8 @@ class Transforms:
     world_from_original: Sim3 | None = None
 
 
-def read_transforms(path: Path) -> Transforms:
-    """Read a transforms.json; pictures are named relative to its folder and may not lie outside.
+def read_transforms(path: Path, root: Path | None = None) -> Transforms:
+    """Read a transforms.json; files are named relative to its folder and may not lie outside `root`, by default it.
 
     Raises InputError for anything that is no such file: poses that are no rigid transforms, numbers that are not
     finite, camera models that have no counterpart, file paths that lead out of the folder.
@@ -122,36 +122,42 @@ def read_transforms(path: Path) -> Transforms:
         name = item.text("file_path")
         cam_from_world = _read_pose(item)
         intrinsics = _read_intrinsics(top, item)
-        found = _find_image(path, name)
+        found = _find_image(path, root, name)
         if found is None:
             missing.append(name)
             continue
         mask_name = item.optional_text("mask_path")
-        mask = inside(path.parent, mask_name, named_in=path) if mask_name else None
+        mask = inside(path.parent, mask_name, named_in=path, root=root) if mask_name else None
         frames.append(
             TransformsFrame(
-                _plain_name(path, found), found, mask if mask and mask.is_file() else None, intrinsics, cam_from_world
+                _plain_name(path, root, found),
+                found,
+                mask if mask and mask.is_file() else None,
+                intrinsics,
+                cam_from_world,
             )
         )
     if len({f.name for f in frames}) != len(frames):
         raise InputError(f"{path} lists the same picture twice.")
     ply = top.optional_text("ply_file_path")
-    points = inside(path.parent, ply, named_in=path) if ply else None
+    points = inside(path.parent, ply, named_in=path, root=root) if ply else None
     return Transforms(
         tuple(frames), tuple(missing), points if points and points.is_file() else None, _read_applied(top)
     )
 
 
-def _plain_name(path: Path, found: Path) -> str:
-    return found.relative_to(path.parent.resolve()).as_posix()
+def _plain_name(path: Path, root: Path | None, found: Path) -> str:
+    """The picture's path relative to the file's folder; in a scene of ours, to the folder of its frames."""
+    folders = [path.parent.resolve(), *([root.resolve() / "frames" / "images", root.resolve()] if root else [])]
+    return next(found.relative_to(f).as_posix() for f in folders if f in found.parents)
 
 
-def _find_image(path: Path, name: str) -> Path | None:
-    target = inside(path.parent, name, named_in=path)
+def _find_image(path: Path, root: Path | None, name: str) -> Path | None:
+    target = inside(path.parent, name, named_in=path, root=root)
     if target.is_file():
         return target
     for extension in IMAGE_EXTENSIONS:
-        candidate = inside(path.parent, name + extension, named_in=path)
+        candidate = inside(path.parent, name + extension, named_in=path, root=root)
         if candidate.is_file():
             return candidate
     return None
