@@ -14,7 +14,7 @@ from diorama.capture.events import OnEvent, ignore
 
 from ..splats import Splats
 from . import dotsplat, ply, spz
-from .common import Format, opened
+from .common import Format, cleaned, opened
 
 __all__ = ["FORMATS", "Format", "format_of", "read_splats", "write_splats"]
 
@@ -55,7 +55,8 @@ def write_splats(
 ) -> None:
     """Writes splats in the named format, else in the one that the file's name promises.
 
-    Options are the format's own: `version`, `sh1_bits` and `sh_rest_bits` of SPZ.
+    Splats that hold no finite numbers are left out, as on reading. Options are the format's own: `version`, `sh1_bits`
+    and `sh_rest_bits` of SPZ.
 
     Raises InputError when the format is unknown, there is nothing to write, or the disk is full; a file that was there
     before is then still whole.
@@ -69,4 +70,7 @@ def write_splats(
         )
     if len(splats) == 0:
         raise InputError(f"{path} was not written because there are no splats to write; train some first.")
-    found.write(splats, path, on_event, **options)
+    # cleaned() repairs in place, and these are the caller's arrays
+    repairable = (splats.quats.copy(), splats.log_scales.copy(), splats.logit_opacities.copy())
+    usable = cleaned(Splats(splats.means, *repairable, splats.sh), path, on_event, "export")
+    found.write(usable, path, on_event, **options)

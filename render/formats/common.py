@@ -140,7 +140,7 @@ def require_splats(path: Path, count: int) -> None:
         raise InputError(f"{path} holds no splats; {CHANGES}.")
 
 
-def cleaned(splats: Splats, path: Path, on_event: OnEvent) -> Splats:
+def cleaned(splats: Splats, path: Path, on_event: OnEvent, stage: str = "import") -> Splats:
     """Splats that can be rendered: what a file may hold and a renderer may not is repaired or dropped.
 
     Dropped, with a warning that counts them: NaN anywhere, centres or sizes at infinity. Repaired silently: infinite
@@ -156,20 +156,19 @@ def cleaned(splats: Splats, path: Path, on_event: OnEvent) -> Splats:
     for start in range(0, count, BLOCK):
         part = slice(start, start + BLOCK)
         quats, scales, logits = splats.quats[part], splats.log_scales[part], splats.logit_opacities[part]
-        ok = (np.abs(splats.means[part]) <= MAX_COORDINATE).all(1)  # False for NaN
-        ok &= (scales <= high).all(1) & ~np.isnan(logits) & np.isfinite(quats).all(1)
-        ok &= np.isfinite(splats.sh[part]).all((1, 2))
-        keep[part] = ok
-        np.maximum(scales, low, out=scales)
-        logits[np.isposinf(logits)] = OPAQUE_LOGIT
-        logits[np.isneginf(logits)] = -OPAQUE_LOGIT
-        quats[~quats.any(1)] = (1.0, 0.0, 0.0, 0.0)
+        with np.errstate(invalid="ignore"):  # comparing with NaN is what this is about
+            ok = (np.abs(splats.means[part]) <= MAX_COORDINATE).all(1)  # False for NaN
+            ok &= (scales <= high).all(1) & ~np.isnan(logits) & np.isfinite(quats).all(1)
+            ok &= np.isfinite(splats.sh[part]).all((1, 2))
+            keep[part] = ok
+            np.maximum(scales, low, out=scales)
+            logits[np.isposinf(logits)] = OPAQUE_LOGIT
+            logits[np.isneginf(logits)] = -OPAQUE_LOGIT
+            quats[(quats == 0).all(1)] = (1.0, 0.0, 0.0, 0.0)
     kept = int(np.count_nonzero(keep))
     if kept == count:
         return splats
     if kept == 0:
-        raise InputError(f"{path} holds no usable splat: every one has a position, size or colour that is no number.")
-    on_event(
-        Warned("import", f"{path.name}: {count - kept} of {count} splats hold no finite numbers and were left out.")
-    )
+        raise InputError(f"{path}: no splat is usable, as every one has a position, size or colour that is no number.")
+    on_event(Warned(stage, f"{path.name}: {count - kept} of {count} splats hold no finite numbers and were left out."))
     return splats.select(keep)

@@ -379,7 +379,7 @@ def test_gaussforge_reads_what_we_write(tmp_path: Path, name: str, options: dict
     assert_close_where(theirs.opacities, ours.opacities, 1e-3, "it keeps an opacity of 255 off 1 by more than we do")
     assert_close_where(theirs.sh, ours.sh, 1e-5, "float32; the same order of coefficients")
     # It reads a byte of .splat's rotation as (b - 127.5) / 127.5, half a step from the reference's (b - 128) / 128.
-    assert angles(theirs, ours).max() <= (1e-3 if name != "splat" else 4 * 0.5 / 127.5)
+    assert angles(theirs, ours).max() <= (1e-3 if name != "splat" else 1.05 * 4 * 0.5 / 127.5)
 
 
 def test_gaussforge_writes_what_we_read(tmp_path: Path) -> None:

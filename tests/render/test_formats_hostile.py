@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from diorama.capture.errors import InputError
-from diorama.capture.events import Event, Warned
+from diorama.capture.events import Event, Warned, ignore
 from diorama.render import Splats
 from diorama.render.formats import FORMATS, common, dotsplat, ply, read_splats, spz, write_splats
 
@@ -138,7 +138,7 @@ def test_ply_text_that_is_no_number_or_ends_early(tmp_path: Path) -> None:
     for body, words in (
         (b"1 " * (26 * 6 - 1) + b"cat", "no number"),
         (b"1 " * (26 * 6 - 1) + b"   ", "cut short"),
-        (b"1" * 2000, "no number|no usable|cut short"),
+        (b"1" * 2000, "no number|usable|cut short"),
     ):
         path.write_bytes(head + b"end_header\n" + body)
         assert_refused(path, words)
@@ -168,7 +168,7 @@ def test_spz_headers_that_make_no_sense(tmp_path: Path, at: int, value: bytes, w
 def test_splats_without_finite_numbers_are_left_out_and_counted(tmp_path: Path, field: str, value: float) -> None:
     splats = make_splats()
     getattr(splats, field)[2] = value
-    write_splats(splats, tmp_path / "a.ply")
+    ply.write(splats, tmp_path / "a.ply", ignore)
     events: list[Event] = []
     back = read_splats(tmp_path / "a.ply", on_event=events.append)
     if field == "logit_opacities" and value == np.inf:
@@ -177,18 +177,32 @@ def test_splats_without_finite_numbers_are_left_out_and_counted(tmp_path: Path, 
     assert np.array_equal(back.means, splats.means[[0, 1, 3, 4, 5]])
     assert len(events) == 1 and isinstance(events[0], Warned) and "1 of 6" in events[0].message
     getattr(splats, field)[:] = value
-    write_splats(splats, tmp_path / "a.ply")
-    assert_refused(tmp_path / "a.ply", "no usable splat")
+    ply.write(splats, tmp_path / "a.ply", ignore)
+    assert_refused(tmp_path / "a.ply", "no splat is usable")
 
 
 def test_flat_splats_and_zero_quaternions_are_repaired(tmp_path: Path) -> None:
     splats = make_splats()
     splats.log_scales[:, 2], splats.quats[0], splats.logit_opacities[:2] = -np.inf, 0, (-np.inf, np.inf)
-    write_splats(splats, tmp_path / "a.ply")
+    ply.write(splats, tmp_path / "a.ply", ignore)
     back = read_splats(tmp_path / "a.ply")
     assert np.array_equal(back.log_scales[:, 2], np.full(6, common.LOG_SCALE_RANGE[0], np.float32))
     assert np.array_equal(back.quats[0], [1, 0, 0, 0])
     assert back.opacities[0] < 1e-5 and back.opacities[1] > 1 - 1e-5
+
+
+@pytest.mark.parametrize("name", sorted(FORMATS))
+def test_writing_leaves_out_the_same_and_does_not_touch_what_it_was_given(tmp_path: Path, name: str) -> None:
+    splats = make_splats()
+    splats.means[0], splats.log_scales[1] = np.nan, -np.inf
+    path = tmp_path / f"a.{name}"
+    events: list[Event] = []
+    write_splats(splats, path, on_event=events.append)
+    assert len(read_splats(path)) == 5 and len(events) == 1
+    assert np.isneginf(splats.log_scales[1]).all()
+    splats.means[:] = np.nan
+    with pytest.raises(InputError, match="no splat is usable"):
+        write_splats(splats, path)
 
 
 # ---- memory
