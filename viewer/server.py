@@ -23,8 +23,8 @@ from .scene_data import SplatFormat, ViewerCamera, ViewerScene, manifest, photo_
 from .security import Guard
 
 if TYPE_CHECKING:
+    import uvicorn
     from fastapi import FastAPI
-    from starlette.responses import Response
     from starlette.types import ASGIApp
 
 LOOPBACK = "127.0.0.1"
@@ -50,29 +50,34 @@ def serve_scene(scene: ViewerScene, *, port: int | None, open_browser: bool, on_
 
     Raises InputError when the port is taken, the page was not built or the splats cannot be shown.
     """
-    import uvicorn
-
     bundle = require_bundle()
     with tempfile.TemporaryDirectory(prefix="diorama-view-") as folder, listen(port) as listener:
         token = secrets.token_urlsafe(32)
         actual_port = int(listener.getsockname()[1])
         app = create_app(scene, bundle, token=token, port=actual_port, scratch=Path(folder))
-        config = uvicorn.Config(
-            app,
-            log_level="warning",
-            access_log=False,
-            server_header=False,
-            lifespan="off",
-            ws="none",
-            loop="asyncio",
-            timeout_graceful_shutdown=1,
-        )
         url = f"http://{LOOPBACK}:{actual_port}/?token={token}"
         on_ready(url)
         if open_browser:
             _open_browser(url)
         with contextlib.suppress(KeyboardInterrupt):  # the way out
-            uvicorn.Server(config).run(sockets=[listener])
+            web_server(app).run(sockets=[listener])
+
+
+def web_server(app: ASGIApp) -> uvicorn.Server:
+    """Uvicorn as we want it: quiet, without WebSockets, gone a second after it is asked to go."""
+    import uvicorn
+
+    config = uvicorn.Config(
+        app,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        lifespan="off",
+        ws="none",
+        loop="asyncio",
+        timeout_graceful_shutdown=1,
+    )
+    return uvicorn.Server(config)
 
 
 def listen(port: int | None) -> socket.socket:

@@ -23,10 +23,16 @@ from diorama.render.splats import SH_C0, Splats
 from diorama.viewer.bundle import find_bundle
 from diorama.viewer.scene_data import ViewerCamera, ViewerScene, home_view, scene_bounds
 
-CHROMIUM_FLAGS = (
-    "--no-sandbox --disable-quic --no-first-run --disable-background-networking --disable-component-update "
-    "--disable-sync --use-angle=swiftshader --enable-unsafe-swiftshader --mute-audio"
-).split()
+CHROMIUM_FLAGS = [
+    "--no-sandbox",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--use-angle=swiftshader",
+    "--enable-unsafe-swiftshader",
+]
 TOKEN = "secret-of-the-tests"
 
 
@@ -82,7 +88,7 @@ class Tab:
 def new_tab(browser: Any) -> Iterator[Callable[..., Tab]]:
     contexts = []
 
-    def tab(width: int = 640, height: int = 480, **options: Any) -> Tab:
+    def tab(width: int = 560, height: int = 420, **options: Any) -> Tab:
         context = browser.new_context(viewport={"width": width, "height": height}, **options)
         contexts.append(context)
         result = Tab(context.new_page(), [], [])
@@ -99,15 +105,11 @@ def new_tab(browser: Any) -> Iterator[Callable[..., Tab]]:
 @contextmanager
 def serving(app_of: Callable[[int], Any]) -> Iterator[int]:
     """A server in a thread; yields its port. `app_of(port)` makes the application."""
-    import uvicorn
-
-    from diorama.viewer.server import listen
+    from diorama.viewer.server import listen, web_server
 
     with listen(None) as listener:
         port = int(listener.getsockname()[1])
-        config = uvicorn.Config(app_of(port), log_level="warning", access_log=False, lifespan="off", ws="none")
-        config.timeout_graceful_shutdown = 1
-        server = uvicorn.Server(config)
+        server = web_server(app_of(port))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
         thread.start()
         try:

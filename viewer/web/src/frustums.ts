@@ -1,15 +1,40 @@
 // The capture's cameras as small wire pyramids, in one draw call.
 
-import { BufferAttribute, BufferGeometry, Color, LineBasicMaterial, LineSegments, Vector3 } from "three";
+import { BufferAttribute, BufferGeometry, LineSegments, ShaderMaterial, Vector3 } from "three";
 import { viewpointOf } from "./coordinates";
 import type { SceneCamera, SceneManifest } from "./manifest";
 import type { Stage } from "./stage";
 
-const PLAIN = new Color("#ffb454");
-const CHOSEN = new Color("#ffffff");
+/** sRGB, like the splats around them. */
+const PLAIN = [1, 0.706, 0.329] as const;
+const CHOSEN = [1, 1, 1] as const;
 /** Four edges from the eye, four around the picture, three of the notch that marks its top. */
 const LINES_PER_CAMERA = 11;
 const PICK_PIXELS = 22;
+
+/** Lines in plain colours that fade out close to the viewer, so that standing in a pyramid shows none of it. */
+const lineMaterial = (nearest: number): ShaderMaterial =>
+  new ShaderMaterial({
+    uniforms: { nearest: { value: nearest } },
+    vertexShader: `
+      attribute vec3 tint;
+      varying vec3 vTint;
+      varying float vDepth;
+      void main() {
+        vec4 inCamera = modelViewMatrix * vec4(position, 1.0);
+        vTint = tint;
+        vDepth = -inCamera.z;
+        gl_Position = projectionMatrix * inCamera;
+      }`,
+    fragmentShader: `
+      uniform float nearest;
+      varying vec3 vTint;
+      varying float vDepth;
+      void main() {
+        if (vDepth < nearest) discard;
+        gl_FragColor = vec4(vTint, 1.0);
+      }`,
+  });
 
 /** Corners of a camera's pyramid in world coordinates, as line segments. */
 function pyramid(camera: SceneCamera, depth: number): number[] {
@@ -52,8 +77,8 @@ export class Frustums {
     const positions = new Float32Array(scene.cameras.flatMap((camera) => pyramid(camera, depth)));
     const geometry = new BufferGeometry();
     geometry.setAttribute("position", new BufferAttribute(positions, 3));
-    geometry.setAttribute("color", new BufferAttribute(new Float32Array(positions.length), 3));
-    this.lines = new LineSegments(geometry, new LineBasicMaterial({ vertexColors: true }));
+    geometry.setAttribute("tint", new BufferAttribute(new Float32Array(positions.length), 3));
+    this.lines = new LineSegments(geometry, lineMaterial(depth * 1.05));
     this.lines.frustumCulled = false;
     this.eyes = scene.cameras.map((camera) => viewpointOf(camera).position);
     this.choose(null);
@@ -78,13 +103,13 @@ export class Frustums {
 
   /** Marks one camera. */
   choose(index: number | null): void {
-    const colors = this.lines.geometry.getAttribute("color") as BufferAttribute;
+    const tints = this.lines.geometry.getAttribute("tint") as BufferAttribute;
     const vertices = LINES_PER_CAMERA * 2;
-    for (let i = 0; i < colors.count; i++) {
-      const color = Math.floor(i / vertices) === index ? CHOSEN : PLAIN;
-      colors.setXYZ(i, color.r, color.g, color.b);
+    for (let i = 0; i < tints.count; i++) {
+      const [r, g, b] = Math.floor(i / vertices) === index ? CHOSEN : PLAIN;
+      tints.setXYZ(i, r, g, b);
     }
-    colors.needsUpdate = true;
+    tints.needsUpdate = true;
     this.stage.invalidate();
   }
 

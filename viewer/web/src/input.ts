@@ -3,6 +3,9 @@
 import type { Navigation } from "./navigation";
 
 const CLICK_PIXELS = 5;
+/** Two clicks so close in time and place are a double click; Safari on phones has no event for it. */
+const DOUBLE_MS = 350;
+const DOUBLE_PIXELS = 24;
 
 export interface InputListener {
   /** A click or tap that was no drag. */
@@ -13,6 +16,7 @@ export interface InputListener {
 export function listenToPointer(canvas: HTMLCanvasElement, navigation: Navigation, listener: InputListener): void {
   const pointers = new Map<number, { x: number; y: number }>();
   let travelled = 0;
+  let lastClick = { x: 0, y: 0, time: -DOUBLE_MS };
   let pinch: { x: number; y: number; spread: number } | null = null;
 
   const place = (event: PointerEvent | WheelEvent | MouseEvent): { x: number; y: number } => {
@@ -68,18 +72,19 @@ export function listenToPointer(canvas: HTMLCanvasElement, navigation: Navigatio
     navigation.held = pointers.size > 0;
     delete canvas.dataset.dragging;
     if (event.type === "pointerup" && pointers.size === 0 && travelled <= CLICK_PIXELS && event.button === 0) {
-      const { x, y } = place(event);
-      listener.click(x, y);
+      click(place(event), event.timeStamp);
     }
+  };
+  const click = ({ x, y }: { x: number; y: number }, time: number): void => {
+    const double =
+      time - lastClick.time < DOUBLE_MS && Math.hypot(x - lastClick.x, y - lastClick.y) < DOUBLE_PIXELS;
+    lastClick = { x, y, time: double ? -DOUBLE_MS : time };
+    if (double) listener.doubleClick(x, y);
+    else listener.click(x, y);
   };
   canvas.addEventListener("pointerup", release);
   canvas.addEventListener("pointercancel", release);
   canvas.addEventListener("contextmenu", (event) => event.preventDefault());
-  canvas.addEventListener("dblclick", (event) => {
-    const { x, y } = place(event);
-    listener.doubleClick(x, y);
-  });
-
   canvas.addEventListener(
     "wheel",
     (event) => {

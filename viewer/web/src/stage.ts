@@ -11,6 +11,9 @@ const LOW_PASS = 0.3;
 const MIN_ALPHA = 1 / 255;
 const FULL_RADIUS = Math.sqrt(2 * Math.log(255));
 
+/** A page that was asleep or draws slowly goes on smoothly instead of jumping. */
+const MAX_STEP_SECONDS = 0.2;
+
 export interface StageOptions {
   /** Keep the drawing so that it can be read at any time, and trade speed for exactness. */
   readonly exact: boolean;
@@ -106,7 +109,7 @@ export class Stage {
 
   start(): void {
     this.renderer.setAnimationLoop((now) => {
-      const seconds = Math.min(0.1, Math.max(0, (now - this.last) / 1000));
+      const seconds = Math.min(MAX_STEP_SECONDS, Math.max(0, (now - this.last) / 1000));
       this.last = now;
       for (const step of this.steps) this.dirty = step(seconds) || this.dirty;
       if (this.dirty) this.draw();

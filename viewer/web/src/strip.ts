@@ -62,7 +62,7 @@ export class Strip {
 
   choose(index: number | null): void {
     this.buttons.forEach((button, i) => {
-      button.toggleAttribute("aria-current", i === index);
+      button.setAttribute("aria-current", String(i === index));
       button.tabIndex = i === (index ?? 0) ? 0 : -1;
     });
     if (index !== null) this.buttons[index]?.scrollIntoView({ block: "nearest", inline: "center" });

@@ -1,5 +1,6 @@
 // The page for people: the scene, its bars and what the buttons and keys do.
 
+import { SplatMesh } from "@sparkjsdev/spark";
 import { Box3, Raycaster, Vector2, Vector3 } from "three";
 import { freeLens, lookingAt, pointInThree, viewpointOf } from "./coordinates";
 import { byId, notice, press, reducedMotion } from "./dom";
@@ -118,7 +119,7 @@ class Viewer {
     const { stage } = this;
     const raycaster = new Raycaster();
     raycaster.setFromCamera(new Vector2((x / stage.width) * 2 - 1, 1 - (y / stage.height) * 2), stage.camera);
-    const [hit] = raycaster.intersectObjects(stage.world.children, true).filter((h) => h.object.type !== "LineSegments");
+    const [hit] = raycaster.intersectObjects(stage.world.children.filter((o) => o instanceof SplatMesh), false);
     if (hit !== undefined) this.navigation.focus(hit.point);
   }
 
