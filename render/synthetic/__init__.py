@@ -4,7 +4,7 @@ The demo is made of it, and tests of every stage compare with its truth.
 """
 
 from .compare import CameraAgreement, compare_cameras
-from .footage import SyntheticTruth, look_at, orbit_cameras, phone_camera, read_truth, views, write_synthetic_footage
+from .footage import SyntheticTruth, orbit_cameras, phone_camera, read_truth, views, write_synthetic_footage
 from .places import PLACES, synthetic_scene
 from .scene import SyntheticScene
 
@@ -14,7 +14,6 @@ __all__ = [
     "SyntheticScene",
     "SyntheticTruth",
     "compare_cameras",
-    "look_at",
     "orbit_cameras",
     "phone_camera",
     "read_truth",

@@ -18,6 +18,7 @@ from diorama.capture.errors import InputError
 from diorama.capture.events import Finished, OnEvent, Progressed, Started, ignore
 from diorama.capture.transforms import Pose
 
+from ..paths import look_at
 from .places import synthetic_scene
 from .scene import Bytes, Floats, SyntheticScene
 
@@ -49,18 +50,6 @@ def phone_camera(width_px: int, height_px: int, k1: float = 0.0) -> Camera:
     if k1:
         return Camera("SIMPLE_RADIAL", width_px, height_px, (focal, width_px / 2, height_px / 2, k1))
     return Camera.pinhole(width_px, height_px, focal, focal, width_px / 2, height_px / 2)
-
-
-def look_at(eye: np.ndarray, target: np.ndarray, roll_rad: float = 0.0) -> Pose:
-    """The `cam_from_world` of a camera at `eye` (3,) that looks at `target` (3,), upright but for a roll."""
-    forward = np.asarray(target, float) - np.asarray(eye, float)
-    forward /= np.linalg.norm(forward)
-    right = np.cross(forward, [0.0, 0.0, 1.0])
-    right /= np.linalg.norm(right)
-    down = np.cross(forward, right)
-    c, s = math.cos(roll_rad), math.sin(roll_rad)
-    rotation = np.stack([c * right + s * down, c * down - s * right, forward])
-    return Pose(rotation, -rotation @ np.asarray(eye, float))
 
 
 def orbit_cameras(scene: SyntheticScene, count: int, seed: int = 0) -> list[Pose]:

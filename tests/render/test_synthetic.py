@@ -13,10 +13,10 @@ from diorama.capture.camera import Camera
 from diorama.capture.errors import InputError
 from diorama.capture.events import Event, Finished, Progressed, Started
 from diorama.capture.transforms import Pose, Sim3, rotation_from_quaternion
+from diorama.render.paths import look_at
 from diorama.render.synthetic import (
     SyntheticScene,
     compare_cameras,
-    look_at,
     orbit_cameras,
     phone_camera,
     read_truth,
