@@ -28,7 +28,16 @@ NOISE_PX = 1.0
 """What tracking leaves over between two pictures of the same view, at 1000 px."""
 
 LOST_STEP_PX = 250.0
-"""What a step counts as when nothing could be followed: a cut, a jerk, darkness."""
+"""What a step counts as when features were there and none could be followed: a cut or a jerk."""
+
+PLAIN_STEP_PX = STEP_PX / 4
+"""What a step counts as when there was hardly a feature to follow: darkness, a white wall."""
+
+FEW_CORNERS = 20
+RECENT = 30
+"""A frame must also differ from this many frames taken before, lest a shaking camera be taken for a moving one."""
+
+BLACK_OR_WHITE = 0.9
 
 EARLY, LATE, LATEST = 0.5, 1.15, 1.6
 """A frame may be taken from half a step on, should be by 1.15, and up to 1.6 to get past a blurred one."""
@@ -76,22 +85,25 @@ class Track:
 
 @dataclass
 class TrackBuilder:
-    """Gathers looks and motions as frames are decoded; holds no pictures."""
+    """Gathers looks and motions as frames are decoded; holds no pictures.
+
+    steps: from frame, to frame, motion between them where it could be followed, corners there were to follow.
+    """
 
     half_size: npt.NDArray[np.float64]
     looks: list[Look] = field(default_factory=list)
-    steps: list[tuple[int, int, Motion | None]] = field(default_factory=list)
+    steps: list[tuple[int, int, Motion | None, int]] = field(default_factory=list)
 
     def build(self, relative: npt.NDArray[np.float64]) -> Track:
         count = len(self.looks)
         to_frame = np.tile(np.eye(3), (count, 1, 1))
         parallax = np.zeros(count)
         cuts = []
-        for i, j, motion in self.steps:
-            step, left = np.eye(3), LOST_STEP_PX
-            if motion is None:
+        for i, j, motion, corners in self.steps:
+            step, left = np.eye(3), LOST_STEP_PX if corners >= FEW_CORNERS else PLAIN_STEP_PX * (j - i)
+            if motion is None and corners >= FEW_CORNERS:
                 cuts.append(j)
-            else:
+            if motion is not None:
                 step[:2] = motion.similarity
                 left = max(0.0, motion.residual_px - NOISE_PX)
             for k in range(i + 1, j + 1):  # frames that were not tracked lie evenly between those that were
@@ -121,7 +133,7 @@ def choose(track: Track, max_frames: int, min_frames: int) -> Choice:
     if len(taken) >= min_frames:
         return Choice(taken, STEP_PX, False)
     best, step = taken, STEP_PX
-    low, high = LEAST_STEP_PX, STEP_PX
+    low, high = 1.5 * LEAST_STEP_PX, STEP_PX
     for _ in range(8):
         middle = (low * high) ** 0.5
         finer = take(track, middle)
@@ -160,6 +172,7 @@ def take(track: Track, step_px: float) -> tuple[int, ...]:
     if count == 0:
         return ()
     scores = _scores(track)
+    unusable = _unusable(track)
     opening = _reach(track, 0, EARLY * step_px)
     taken = [int(np.argmax(scores[: opening + 1]))]
     while taken[-1] < count - 1:
@@ -168,7 +181,9 @@ def take(track: Track, step_px: float) -> tuple[int, ...]:
         window = np.arange(at + 1, end + 1)
         motion = track.motion_px(at, window) if len(window) else np.zeros(0)
         able = window[motion >= EARLY * step_px]
-        if len(able) == 0 or (track.relative[able] < BLURRED_BELOW).all():
+        for before in taken[-RECENT:-1]:
+            able = able[track.motion_px(before, able) >= EARLY * step_px] if len(able) else able
+        if len(able) == 0 or unusable[able].all():
             if end == count - 1 and len(able) == 0:
                 break
             further = np.arange(end + 1, _reach(track, at, LATEST * step_px) + 1)
@@ -183,7 +198,13 @@ def _scores(track: Track) -> npt.NDArray[np.float64]:
     """How much each frame is wanted for itself: sharp beside its neighbours, no more clipped than usual."""
     lost = np.array([look.clipped_dark + look.clipped_bright for look in track.looks])
     scores: npt.NDArray[np.float64] = np.minimum(track.relative, 1.3) - 0.5 * np.maximum(lost - np.median(lost), 0)
-    return scores
+    return np.where(lost > BLACK_OR_WHITE, -1.0, scores)
+
+
+def _unusable(track: Track) -> npt.NDArray[np.bool_]:
+    lost = np.array([max(look.clipped_dark, look.clipped_bright) for look in track.looks])
+    result: npt.NDArray[np.bool_] = (track.relative < BLURRED_BELOW) | (lost > BLACK_OR_WHITE)
+    return result
 
 
 def _reach(track: Track, at: int, limit_px: float) -> int:
@@ -210,7 +231,10 @@ def reasons(track: Track, choice: Choice, names: Sequence[str], max_frames: int)
         beside = [k for k in (at - 1, at) if 0 <= k < len(frames)]
         away = [float(track.motion_px(i, int(frames[k]))[0]) for k in beside]
         nearest = names[beside[int(np.argmin(away))]]
-        if track.relative[i] < BLURRED_BELOW:
+        look = track.looks[i]
+        if max(look.clipped_dark, look.clipped_bright) > BLACK_OR_WHITE:
+            reason = "black" if look.clipped_dark > look.clipped_bright else "white: overexposed"
+        elif track.relative[i] < BLURRED_BELOW:
             reason = f"blurred: sharpness {track.relative[i]:.2f} of its neighbours"
         elif min(away) < LEAST_STEP_PX:
             reason = f"nearly the same view as {nearest}"

@@ -26,8 +26,8 @@ ITERATIONS = 7
 MIN_CORRELATION = 0.75
 """Normalised correlation of the patches below which a feature counts as lost."""
 
-_OFFSETS = np.stack(np.meshgrid(np.arange(-RADIUS, RADIUS + 1), np.arange(-RADIUS, RADIUS + 1)), -1)
-_OFFSETS = _OFFSETS.reshape(-1, 2).astype(np.float32)
+LEAST_SHARE = 0.15
+"""Share of features found below which they are chance hits: pictures that have nothing in common give up to 0.1."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,14 +81,12 @@ def _halved(grey: Grey) -> Grey:
     return half
 
 
-def _box(values: Grey, radius: int) -> Grey:
-    """Sums over squares of side 2 radius + 1."""
-    size = 2 * radius + 1
-    sums = np.cumsum(np.cumsum(np.pad(values, ((radius + 1, radius), (radius + 1, radius))), 0, np.float64), 1)
-    box: Grey = (sums[size:, size:] - sums[:-size, size:] - sums[size:, :-size] + sums[:-size, :-size]).astype(
-        np.float32
-    )
-    return box
+def _box5(values: Grey) -> Grey:
+    """Sums over 5x5 pixels; beyond the border is nothing."""
+    p = np.pad(values, 2)
+    rows = p[:-4] + p[1:-3] + p[2:-2] + p[3:-1] + p[4:]
+    result: Grey = rows[:, :-4] + rows[:, 1:-3] + rows[:, 2:-2] + rows[:, 3:-1] + rows[:, 4:]
+    return result
 
 
 def find_corners(grey: Grey) -> Points:
@@ -96,7 +94,7 @@ def find_corners(grey: Grey) -> Points:
     gy, gx = np.zeros_like(grey), np.zeros_like(grey)
     gx[:, 1:-1] = (grey[:, 2:] - grey[:, :-2]) * 0.5
     gy[1:-1] = (grey[2:] - grey[:-2]) * 0.5
-    xx, yy, xy = _box(gx * gx, 2), _box(gy * gy, 2), _box(gx * gy, 2)
+    xx, yy, xy = _box5(gx * gx), _box5(gy * gy), _box5(gx * gy)
     least = 0.5 * (xx + yy - np.sqrt((xx - yy) ** 2 + 4 * xy * xy))
     margin = RADIUS + 2
     h, w = ((s - 2 * margin) // CELL_PX for s in grey.shape)
@@ -115,18 +113,20 @@ def find_corners(grey: Grey) -> Points:
     return corners
 
 
-def _sample(grey: Grey, x: Grey, y: Grey) -> Grey:
-    """Bilinear values at positions that are held inside the picture."""
+def _patches(grey: Grey, centres: Points, radius: int = RADIUS) -> Grey:
+    """(N, size, size) bilinear patches about positions x, y; beyond the border the border goes on.
+
+    All pixels of a patch share one fraction, so each patch is one gather of whole pixels and one blend.
+    """
     h, w = grey.shape
-    x = np.clip(x, 0, w - 1.001)
-    y = np.clip(y, 0, h - 1.001)
-    xi, yi = x.astype(np.int32), y.astype(np.int32)
-    fx, fy = x - xi, y - yi
-    flat = grey.ravel()
-    at = yi * w + xi
-    top = flat[at] * (1 - fx) + flat[at + 1] * fx
-    bottom = flat[at + w] * (1 - fx) + flat[at + w + 1] * fx
-    result: Grey = top * (1 - fy) + bottom * fy
+    floor = np.floor(centres)
+    fx, fy = ((centres[:, k] - floor[:, k]).astype(np.float32)[:, None, None] for k in (0, 1))
+    reach = np.arange(-radius, radius + 2)
+    x = np.clip(floor[:, 0].astype(np.int32)[:, None] + reach, 0, w - 1)
+    y = np.clip(floor[:, 1].astype(np.int32)[:, None] + reach, 0, h - 1)
+    whole = grey.ravel()[(y * w)[:, :, None] + x[:, None, :]]
+    rows = whole[:, :-1] + (whole[:, 1:] - whole[:, :-1]) * fy
+    result: Grey = rows[:, :, :-1] + (rows[:, :, 1:] - rows[:, :, :-1]) * fx
     return result
 
 
@@ -170,33 +170,29 @@ def track(first: View, second: View) -> tuple[Points, npt.NDArray[np.bool_]]:
     return moved, inside & (_correlation(first.pyramid[0], second.pyramid[0], points, moved) > MIN_CORRELATION)
 
 
-def _patches(grey: Grey, centres: Points) -> Grey:
-    return _sample(grey, centres[:, :1] + _OFFSETS[:, 0], centres[:, 1:] + _OFFSETS[:, 1])
-
-
 def _refine(a: Grey, b: Grey, centres: Points, flow: Points) -> Points:
     """Gauss-Newton steps of all patches at once; each patch's brightness may differ by a constant."""
-    template = _patches(a, centres)
-    half = np.float32(0.5)
-    right, down = np.array([1, 0], np.float32), np.array([0, 1], np.float32)
-    gx: Grey = (_patches(a, centres + right) - _patches(a, centres - right)) * half
-    gy: Grey = (_patches(a, centres + down) - _patches(a, centres - down)) * half
+    around = _patches(a, centres, RADIUS + 1)
+    count = len(centres)
+    template = around[:, 1:-1, 1:-1].reshape(count, -1)
+    gx = ((around[:, 1:-1, 2:] - around[:, 1:-1, :-2]) * np.float32(0.5)).reshape(count, -1)
+    gy = ((around[:, 2:, 1:-1] - around[:, :-2, 1:-1]) * np.float32(0.5)).reshape(count, -1)
     gx -= gx.mean(1, keepdims=True)
     gy -= gy.mean(1, keepdims=True)
     xx, yy, xy = (gx * gx).sum(1) + 1, (gy * gy).sum(1) + 1, (gx * gy).sum(1)
     determinant = np.maximum(xx * yy - xy * xy, 1e-3)
     for _ in range(ITERATIONS):
-        error = _patches(b, centres + flow) - template
+        error = _patches(b, centres + flow).reshape(count, -1) - template
         ex, ey = (gx * error).sum(1), (gy * error).sum(1)
         step = np.stack([yy * ex - xy * ey, xx * ey - xy * ex], 1) / determinant[:, None]
         flow = flow - np.clip(step, -RADIUS, RADIUS).astype(np.float32)
-        if float(np.abs(step).max()) < 0.03:
+        if float(np.mean(np.abs(step) < 0.03)) > 0.95:
             break
     return flow
 
 
 def _correlation(a: Grey, b: Grey, p: Points, q: Points) -> Grey:
-    x, y = _patches(a, p), _patches(b, q)
+    x, y = (_patches(g, c).reshape(len(c), -1) for g, c in ((a, p), (b, q)))
     x = x - x.mean(1, keepdims=True)
     y = y - y.mean(1, keepdims=True)
     norms = np.sqrt((x * x).sum(1) * (y * y).sum(1))
@@ -205,9 +201,9 @@ def _correlation(a: Grey, b: Grey, p: Points, q: Points) -> Grey:
 
 
 def measure_motion(first: View, second: View) -> Motion | None:
-    """The motion between two views, or None when fewer than eight features were followed."""
+    """The motion between two views, or None when too few features were followed to tell."""
     moved, found = track(first, second)
-    if int(found.sum()) < 8:
+    if int(found.sum()) < 8 or float(found.mean()) < LEAST_SHARE:
         return None
     h, w = first.pyramid[0].shape
     middle = np.array([w - 1, h - 1]) / 2

@@ -102,10 +102,10 @@ def _follow(
     if len(held) > 1 and (motion is None or motion.share < 0.6):
         for i, small in held[:-1]:
             between = make_view(small)
-            builder.steps.append((last[0], i, measure_motion(last[1], between)))
+            builder.steps.append((last[0], i, measure_motion(last[1], between), len(last[1].corners)))
             last = (i, between)
         motion = measure_motion(last[1], view)
-    builder.steps.append((last[0], index, motion))
+    builder.steps.append((last[0], index, motion, len(last[1].corners)))
     return (index, view), motion.median_px if motion is not None else UNIT_PX
 
 
