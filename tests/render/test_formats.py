@@ -14,7 +14,7 @@ import pytest
 from diorama.capture.errors import InputError
 from diorama.capture.events import Event, Warned
 from diorama.render import Splats
-from diorama.render.formats import FORMATS, format_of, read_splats, spz, write_splats
+from diorama.render.formats import FORMATS, format_of, ply, read_splats, spz, write_splats
 from diorama.render.splats import SH_C0
 
 EPS = 1e-6  # float32 rounding of values of order 1 after exact arithmetic in double
@@ -270,7 +270,9 @@ def test_ply_larger_than_a_block(tmp_path: Path) -> None:
     splats = make_splats(70_000, 0)
     write_splats(splats, tmp_path / "a.ply")
     assert np.array_equal(read_splats(tmp_path / "a.ply").means, splats.means)
+    splats = splats.select(np.arange(5000))  # more text than is read at once
     (tmp_path / "b.ply").write_bytes(ply_bytes(splats, order="", kind="f4"))
+    assert (tmp_path / "b.ply").stat().st_size > 2 * ply.TEXT_BYTES
     assert np.array_equal(read_splats(tmp_path / "b.ply").quats, splats.quats)
 
 
