@@ -1,5 +1,81 @@
-"""Native code: arrays in, arrays out. C++ for the CPU; `diorama.kernels.twin` is a readable torch twin of every op."""
+"""Native code: arrays in, arrays out. C++ for the CPU; `diorama.kernels.twin` is a readable torch twin of every op.
 
-from .view import View
+    blocks = pack(means, quats, log_scales, logit_opacities, sh)
+    picture = render(blocks, len(means), View(640, 480, 500.0, 500.0, 320.0, 240.0, cam_from_world))
+    stats = train_step(blocks, exp_avg, exp_avg_sq, len(means), view, Photo(rgb), StepConfig(step=1))
 
-__all__ = ["View"]
+`DIORAMA_SIMD` (avx512, avx2, portable) and `DIORAMA_THREADS` overrule what is found on the machine.
+"""
+
+from ._blocks import (
+    HARMONICS,
+    LANES,
+    LOG_SCALE,
+    LOGIT_OPACITY,
+    MEAN,
+    PARAMETERS,
+    QUATERNION,
+    SplatArrays,
+    blocks_from_rows,
+    pack,
+    rows_from_blocks,
+    unpack,
+    zero_blocks,
+)
+from ._machine import (
+    free_memory,
+    set_photo_memory,
+    set_simd_level,
+    set_thread_count,
+    simd_level,
+    simd_levels,
+    thread_count,
+)
+from ._picture import Context, Rendered, render, render_backward
+from ._training import (
+    PHASES,
+    Photo,
+    SplatStatistics,
+    StepConfig,
+    StepStats,
+    add_mcmc_noise,
+    photo_loss,
+    train_step,
+)
+from ._view import View
+
+__all__ = [
+    "HARMONICS",
+    "LANES",
+    "LOGIT_OPACITY",
+    "LOG_SCALE",
+    "MEAN",
+    "PARAMETERS",
+    "PHASES",
+    "QUATERNION",
+    "Context",
+    "Photo",
+    "Rendered",
+    "SplatArrays",
+    "SplatStatistics",
+    "StepConfig",
+    "StepStats",
+    "View",
+    "add_mcmc_noise",
+    "blocks_from_rows",
+    "free_memory",
+    "pack",
+    "photo_loss",
+    "render",
+    "render_backward",
+    "rows_from_blocks",
+    "set_photo_memory",
+    "set_simd_level",
+    "set_thread_count",
+    "simd_level",
+    "simd_levels",
+    "thread_count",
+    "train_step",
+    "unpack",
+    "zero_blocks",
+]

@@ -1,3 +1,291 @@
+// The native kernels as Python functions: arrays are checked here, then everything runs without the GIL.
 #include <nanobind/nanobind.h>
+#include <nanobind/ndarray.h>
+#include <nanobind/stl/optional.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/unique_ptr.h>
+#include <nanobind/stl/vector.h>
 
-NB_MODULE(_native, m) { m.def("levels", [] { return 1; }); }
+#include <initializer_list>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "cpu/dispatch.h"
+#include "cpu/noise.h"
+#include "cpu/pool.h"
+#include "cpu/step.h"
+
+namespace nb = nanobind;
+using namespace diorama;
+
+namespace {
+
+using Array = nb::ndarray<>;            // of any kind, writable
+using Input = nb::ndarray<nb::ro>;      // of any kind
+using Shape = std::initializer_list<std::int64_t>;   // -1: any size
+
+template <class A>
+std::string describe(const A& array) {
+  const nb::dlpack::dtype type = array.dtype();
+  const char* kinds[] = {"int", "uint", "float"};
+  std::string text = type.code <= 2 ? kinds[type.code] + std::to_string(type.bits) : std::string("another dtype");
+  text += "(";
+  for (std::size_t i = 0; i < array.ndim(); ++i) text += (i ? ", " : "") + std::to_string(array.shape(i));
+  return text + ")";
+}
+
+template <class T, class A>
+T* data_of(const A& array, const char* name, Shape shape, const char* wanted) {
+  const auto fail = [&](const std::string& what) { throw nb::value_error((std::string(name) + what).c_str()); };
+  if (array.device_type() != nb::device::cpu::value) fail(" is not in the CPU's memory");
+  if (array.dtype() != nb::dtype<std::remove_const_t<T>>())
+    throw nb::type_error((std::string(name) + " is " + describe(array) + ", expected " + wanted).c_str());
+  bool fits = array.ndim() == shape.size();
+  std::size_t i = 0;
+  for (std::int64_t wanted_size : shape)
+    if (fits && wanted_size >= 0) fits = static_cast<std::int64_t>(array.shape(i++)) == wanted_size;
+    else ++i;
+  if (!fits) fail(" is " + describe(array) + ", expected " + wanted);
+  std::int64_t step = 1;
+  for (std::size_t k = array.ndim(); k-- > 0;) {
+    if (array.shape(k) > 1 && array.stride(k) != step) fail(" is not C-contiguous");
+    step *= static_cast<std::int64_t>(array.shape(k));
+  }
+  return static_cast<T*>(array.data());
+}
+
+template <class A>
+float* blocks_of(const A& blocks, const char* name, std::size_t block_count) {
+  return const_cast<float*>(data_of<const float>(
+      blocks, name, {block_count == SIZE_MAX ? -1 : static_cast<std::int64_t>(block_count), kParameters, kLanes},
+      block_count == SIZE_MAX ? "float32(B, 59, 16)" : "float32(B, 59, 16) like blocks"));
+}
+
+Splats splats_of(float* blocks, std::size_t block_count, std::int64_t count, int degree) {
+  if (count < 0 || count > static_cast<std::int64_t>(block_count) * kLanes)
+    throw nb::value_error(("count is " + std::to_string(count) + ", but blocks hold 0 to " +
+                           std::to_string(block_count * kLanes) + " splats").c_str());
+  if (count > (1 << 26)) throw nb::value_error("more than 67 million splats");
+  if (degree < 0 || degree > 3) throw nb::value_error("sh_degree must be 0 to 3");
+  Splats s;
+  s.blocks = blocks;
+  s.count = static_cast<int>(count);
+  s.degree = degree;
+  return s;
+}
+
+Camera make_camera(int width, int height, float fx, float fy, float cx, float cy, const Input& cam_from_world) {
+  if (width < 1 || height < 1 || width > kMaxSize || height > kMaxSize)
+    throw nb::value_error("a picture's sides must be 1 to 16000 pixels");
+  const auto* m = data_of<const float>(cam_from_world, "cam_from_world", {3, 4}, "float32(3, 4)");
+  Camera c;
+  c.width = width, c.height = height, c.fx = fx, c.fy = fy, c.cx = cx, c.cy = cy;
+  for (int i = 0; i < 3; ++i) {
+    for (int k = 0; k < 3; ++k) c.rotation[i * 3 + k] = m[i * 4 + k];
+    c.translation[i] = m[i * 4 + 3];
+  }
+  return c;
+}
+
+// A picture's records and lists, kept for its backward pass. Splats must not change in between.
+struct Context {
+  WorkspaceLoan workspace;
+  const Level& level = current_level();
+  Camera camera;
+  int count = 0, degree = 3;
+};
+
+std::unique_ptr<Context> render_into(const Input& blocks, std::int64_t count, const Camera& camera, int degree,
+                                     float red, float green, float blue, const Array& rgb, const Array& alpha,
+                                     const Array& depth) {
+  const Splats splats = splats_of(blocks_of(blocks, "blocks", SIZE_MAX), blocks.shape(0), count, degree);
+  const std::int64_t h = camera.height, w = camera.width;
+  float* rgb_out = data_of<float>(rgb, "rgb", {h, w, 3}, "float32(H, W, 3)");
+  float* alpha_out = data_of<float>(alpha, "alpha", {h, w}, "float32(H, W)");
+  float* depth_out = data_of<float>(depth, "depth", {h, w}, "float32(H, W)");
+  nb::gil_scoped_release release;
+  auto context = std::make_unique<Context>();
+  context->camera = camera;
+  context->count = splats.count;
+  context->degree = degree;
+  const float background[3] = {red, green, blue};
+  Turn turn;
+  Workspace& ws = *context->workspace;
+  context->workspace.spoil();
+  render(ws, turn.pool(), context->level, camera, splats, background, true);
+  context->workspace.keep();
+  read_planes(ws.layout, ws.image.data(), 3, rgb_out);
+  read_planes(ws.layout, ws.left.data(), 1, alpha_out);
+  for (std::int64_t i = 0; i < h * w; ++i) alpha_out[i] = 1.f - alpha_out[i];
+  read_planes(ws.layout, ws.depth.data(), 1, depth_out);
+  return context;
+}
+
+void visible_of(Context& context, const Array& out) {
+  auto* flags = data_of<std::uint8_t>(out, "visible", {context.count}, "uint8(count,)");
+  for (int i = 0; i < context.count; ++i) flags[i] = context.workspace->visible[i];
+}
+
+void backward_into(Context& context, const Input& blocks, const Input& d_rgb, const std::optional<Input>& d_alpha,
+                   const std::optional<Input>& d_depth, const Array& d_blocks) {
+  const Splats splats =
+      splats_of(blocks_of(blocks, "blocks", SIZE_MAX), blocks.shape(0), context.count, context.degree);
+  const std::int64_t h = context.camera.height, w = context.camera.width;
+  const auto* rgb = data_of<const float>(d_rgb, "d_rgb", {h, w, 3}, "float32(H, W, 3) like the picture");
+  const auto* alpha = d_alpha ? data_of<const float>(*d_alpha, "d_alpha", {h, w}, "float32(H, W) like the picture") : nullptr;
+  const auto* depth = d_depth ? data_of<const float>(*d_depth, "d_depth", {h, w}, "float32(H, W) like the picture") : nullptr;
+  float* gradients = blocks_of(d_blocks, "d_blocks", blocks.shape(0));
+  nb::gil_scoped_release release;
+  Turn turn;
+  Workspace& ws = *context.workspace;
+  context.workspace.spoil();
+  write_planes(ws.layout, rgb, 3, ws.d_image.data());
+  set_extra_gradients(ws, alpha, depth);
+  render_backward(ws, turn.pool(), context.level, splats, gradients);
+  context.workspace.keep();
+}
+
+std::unique_ptr<Photo> make_photo(const Input& rgb, const std::optional<Input>& mask) {
+  const auto* bytes = data_of<const std::uint8_t>(rgb, "rgb", {-1, -1, 3}, "uint8(H, W, 3)");
+  const auto h = static_cast<std::int64_t>(rgb.shape(0)), w = static_cast<std::int64_t>(rgb.shape(1));
+  if (h < 1 || w < 1 || h > kMaxSize || w > kMaxSize)
+    throw nb::value_error("a photo's sides must be 1 to 16000 pixels");
+  const auto* hides =
+      mask ? data_of<const std::uint8_t>(*mask, "mask", {h, w}, "uint8(H, W) of the photo's size") : nullptr;
+  return std::make_unique<Photo>(static_cast<int>(w), static_cast<int>(h), bytes, hides);
+}
+
+double photo_loss_into(const Input& rgb, Photo& photo, float ssim_weight, const Array& d_rgb) {
+  const std::int64_t h = photo.height(), w = photo.width();
+  const auto* picture = data_of<const float>(rgb, "rgb", {h, w, 3}, "float32(H, W, 3) of the photo's size");
+  float* gradient = data_of<float>(d_rgb, "d_rgb", {h, w, 3}, "float32(H, W, 3)");
+  nb::gil_scoped_release release;
+  Turn turn;
+  WorkspaceLoan ws;
+  const Level& level = current_level();
+  const PhotoPlanes& planes = photo.planes(level, turn.pool());
+  fit_planes(*ws, photo.width(), photo.height(), false);
+  write_planes(ws->layout, picture, 3, ws->image.data());
+  if (planes.masked) hide_masked(*ws, planes);
+  const Loss loss = level.photo_loss(*ws, turn.pool(), planes, ssim_weight);
+  read_planes(ws->layout, ws->d_image.data(), 3, gradient);
+  return loss.total;
+}
+
+struct StepResult {
+  double loss = 0, l1 = 0, ssim = 0;
+  int visible = 0;
+  std::size_t pairs = 0;
+  std::vector<double> phase_ms;
+};
+
+StepResult train_step_in_place(const Array& blocks, const Array& exp_avg, const Array& exp_avg_sq, std::int64_t count,
+                               const Camera& camera, Photo& photo, const StepOptions& options,
+                               const std::optional<Array>& gradient_norms, const std::optional<Array>& views,
+                               const std::optional<Array>& max_radii) {
+  float* parameters = blocks_of(blocks, "blocks", SIZE_MAX);
+  const Splats splats = splats_of(parameters, blocks.shape(0), count, options.sh_degree);
+  float* first = blocks_of(exp_avg, "exp_avg", blocks.shape(0));
+  float* second = blocks_of(exp_avg_sq, "exp_avg_sq", blocks.shape(0));
+  if (photo.width() != camera.width || photo.height() != camera.height)
+    throw nb::value_error("the photo's size is not the view's");
+  if (options.adam.step < 1) throw nb::value_error("step counts from 1");
+  Statistics statistics;
+  if (gradient_norms && views && max_radii) {
+    statistics.gradient_norms = data_of<float>(*gradient_norms, "gradient_norms", {count}, "float32(count,)");
+    statistics.views = data_of<float>(*views, "views", {count}, "float32(count,)");
+    statistics.max_radii = data_of<float>(*max_radii, "max_radii_px", {count}, "float32(count,)");
+  }
+  nb::gil_scoped_release release;
+  Turn turn;
+  WorkspaceLoan ws;
+  ws.spoil();
+  const Loss loss = train_step(*ws, turn.pool(), current_level(), camera, splats, first, second, photo, options, statistics);
+  ws.keep();
+  return {loss.total, loss.l1, loss.ssim, ws->visible_count, ws->pairs,
+          std::vector<double>(ws->phase_ms, ws->phase_ms + kPhases)};
+}
+
+void add_noise(const Array& blocks, std::int64_t count, float amount, std::uint64_t seed, std::uint64_t step) {
+  const Splats splats = splats_of(blocks_of(blocks, "blocks", SIZE_MAX), blocks.shape(0), count, 3);
+  nb::gil_scoped_release release;
+  Turn turn;
+  add_mcmc_noise(splats, turn.pool(), amount, seed, step);
+}
+
+std::vector<std::uint32_t> philox_words(std::uint32_t c0, std::uint32_t c1, std::uint32_t c2, std::uint32_t c3,
+                                        std::uint64_t key) {
+  const std::uint32_t counter[4] = {c0, c1, c2, c3};
+  const Philox random = philox(counter, key);
+  return {random.words, random.words + 4};
+}
+
+std::vector<std::string> level_names() {
+  std::vector<std::string> names;
+  for (const Level* level : available_levels()) names.emplace_back(level->name);
+  return names;
+}
+
+void bind_options(nb::module_& m) {
+  nb::class_<StepOptions>(m, "StepOptions")
+      .def(nb::init<>())
+      .def_prop_rw("step", [](StepOptions& o) { return o.adam.step; }, [](StepOptions& o, int v) { o.adam.step = v; })
+      .def("set_learning_rates",
+           [](StepOptions& o, float means, float quats, float log_scales, float opacities, float sh0, float sh_rest) {
+             o.adam.lr_means = means, o.adam.lr_quats = quats, o.adam.lr_log_scales = log_scales;
+             o.adam.lr_opacities = opacities, o.adam.lr_sh0 = sh0, o.adam.lr_sh_rest = sh_rest;
+           })
+      .def("set_adam", [](StepOptions& o, float beta1, float beta2, float epsilon, bool dense) {
+        o.adam.beta1 = beta1, o.adam.beta2 = beta2, o.adam.epsilon = epsilon, o.adam.dense = dense;
+      })
+      .def("set_loss", [](StepOptions& o, float ssim_weight, float opacity_reg, float scale_reg) {
+        o.ssim_weight = ssim_weight, o.adam.opacity_reg = opacity_reg, o.adam.scale_reg = scale_reg;
+      })
+      .def("set_background", [](StepOptions& o, float red, float green, float blue) {
+        o.background[0] = red, o.background[1] = green, o.background[2] = blue;
+      })
+      .def_rw("sh_degree", &StepOptions::sh_degree)
+      .def_rw("deterministic", &StepOptions::deterministic);
+  nb::class_<StepResult>(m, "StepResult")
+      .def_ro("loss", &StepResult::loss)
+      .def_ro("l1", &StepResult::l1)
+      .def_ro("ssim", &StepResult::ssim)
+      .def_ro("visible", &StepResult::visible)
+      .def_ro("pairs", &StepResult::pairs)
+      .def_ro("phase_ms", &StepResult::phase_ms);
+}
+
+void bind_machine(nb::module_& m) {
+  m.def("simd_level", [] { return std::string(current_level().name); });
+  m.def("simd_levels", &level_names);
+  m.def("set_simd_level", &set_level);
+  m.def("thread_count", &thread_count);
+  m.def("set_thread_count", &set_thread_count);
+  m.def("photo_memory", &photo_memory);
+  m.def("set_photo_memory", &set_photo_memory);
+  m.def("free_workspaces", &free_workspaces);
+}
+
+}  // namespace
+
+NB_MODULE(_native, m) {
+  bind_machine(m);
+  bind_options(m);
+  nb::class_<Camera>(m, "Camera");
+  nb::class_<Context>(m, "Context");
+  nb::class_<Photo>(m, "Photo");
+  m.def("camera", &make_camera);
+  m.def("photo", &make_photo, nb::arg("rgb"), nb::arg("mask").none());
+  m.def("render", &render_into);
+  m.def("visible", &visible_of);
+  m.def("render_backward", &backward_into, nb::arg("context"), nb::arg("blocks"), nb::arg("d_rgb"),
+        nb::arg("d_alpha").none(), nb::arg("d_depth").none(), nb::arg("d_blocks"));
+  m.def("photo_loss", &photo_loss_into);
+  m.def("train_step", &train_step_in_place, nb::arg("blocks"), nb::arg("exp_avg"), nb::arg("exp_avg_sq"),
+        nb::arg("count"), nb::arg("camera"), nb::arg("photo"), nb::arg("options"), nb::arg("gradient_norms").none(),
+        nb::arg("views").none(), nb::arg("max_radii").none());
+  m.def("add_mcmc_noise", &add_noise);
+  m.def("philox", &philox_words);
+}

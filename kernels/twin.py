@@ -29,7 +29,7 @@ from torch import Tensor
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
-from .view import View
+from ._view import View
 
 NEAR = 0.01
 LOW_PASS_PX2 = 0.3

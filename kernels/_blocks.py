@@ -1,0 +1,109 @@
+"""Splat parameters in blocks of 16: the layout that the kernels read."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float32]
+
+LANES = 16
+PARAMETERS = 59
+MEAN, QUATERNION, LOG_SCALE, LOGIT_OPACITY, HARMONICS = 0, 3, 7, 10, 11
+"""Where each kind of parameter starts among the 59; SH is coefficient-major, 11 + 3 * j + channel."""
+
+_LINE_BYTES = 64
+
+
+class SplatArrays(NamedTuple):
+    """means (N, 3), quats (N, 4) wxyz, log_scales (N, 3), logit_opacities (N,) and sh (N, K, 3), float32."""
+
+    means: Floats
+    quats: Floats
+    log_scales: Floats
+    logit_opacities: Floats
+    sh: Floats
+
+
+def zero_blocks(count: int) -> Floats:
+    """Zeros (B, 59, 16) for `count` splats, B = ceil(count / 16), each parameter row on a cache line of its own.
+
+    Use it for Adam's moments too: kernels run a little slower on blocks that start elsewhere.
+    """
+    if count < 0:
+        raise ValueError(f"there are no {count} splats")
+    shape = ((count + LANES - 1) // LANES, PARAMETERS, LANES)
+    floats = int(np.prod(shape))
+    raw = np.zeros(floats * 4 + _LINE_BYTES, np.uint8)
+    skip = -raw.ctypes.data % _LINE_BYTES
+    return raw[skip : skip + floats * 4].view(np.float32).reshape(shape)
+
+
+def blocks_from_rows(rows: npt.NDArray[np.floating]) -> Floats:
+    """Rows (N, 59), one per splat, to blocks (B, 59, 16)."""
+    if rows.ndim != 2 or rows.shape[1] != PARAMETERS:
+        raise ValueError(f"rows have shape {rows.shape}, expected (N, {PARAMETERS})")
+    count = len(rows)
+    blocks = zero_blocks(count)
+    full = count // LANES
+    blocks[:full] = rows[: full * LANES].reshape(full, LANES, PARAMETERS).swapaxes(1, 2)
+    if count % LANES:
+        blocks[full, :, : count % LANES] = rows[full * LANES :].T
+    return blocks
+
+
+def rows_from_blocks(blocks: Floats, count: int) -> Floats:
+    """Blocks (B, 59, 16) to rows (count, 59); the inverse of `blocks_from_rows`. Works for gradients and moments."""
+    if blocks.ndim != 3 or blocks.shape[1:] != (PARAMETERS, LANES):
+        raise ValueError(f"blocks have shape {blocks.shape}, expected (B, {PARAMETERS}, {LANES})")
+    if not 0 <= count <= len(blocks) * LANES:
+        raise ValueError(f"count is {count}, but blocks hold 0 to {len(blocks) * LANES} splats")
+    return np.ascontiguousarray(blocks.swapaxes(1, 2).reshape(-1, PARAMETERS)[:count])
+
+
+def pack(means: Floats, quats: Floats, log_scales: Floats, logit_opacities: Floats, sh: Floats) -> Floats:
+    """Splat arrays (see `SplatArrays`, K in 1, 4, 9, 16; missing coefficients become 0) to blocks (B, 59, 16).
+
+    Padding lanes of the last block are zero but for a unit quaternion; kernels never look at them.
+    """
+    count = len(means)
+    k = sh.shape[1] if sh.ndim == 3 else -1
+    parts = {
+        "means": (means, (count, 3)),
+        "quats": (quats, (count, 4)),
+        "log_scales": (log_scales, (count, 3)),
+        "logit_opacities": (logit_opacities, (count,)),
+        "sh": (sh, (count, k, 3)),
+    }
+    for name, (array, shape) in parts.items():
+        if array.shape != shape:
+            raise ValueError(f"{name} has shape {array.shape}, expected {shape}")
+    if k not in (1, 4, 9, 16):
+        raise ValueError(f"{k} SH coefficients; expected 1, 4, 9 or 16")
+    rows = np.zeros((count, PARAMETERS), np.float32)
+    rows[:, MEAN:QUATERNION] = means
+    rows[:, QUATERNION:LOG_SCALE] = quats
+    rows[:, LOG_SCALE:LOGIT_OPACITY] = log_scales
+    rows[:, LOGIT_OPACITY] = logit_opacities
+    rows[:, HARMONICS : HARMONICS + 3 * k] = sh.reshape(count, 3 * k)
+    blocks = blocks_from_rows(rows)
+    if count % LANES:
+        blocks[-1, QUATERNION, count % LANES :] = 1.0
+    return blocks
+
+
+def unpack(blocks: Floats, count: int, sh_degree: int = 3) -> SplatArrays:
+    """The first `count` splats of blocks as arrays of their own, SH up to `sh_degree`; the inverse of `pack`."""
+    if sh_degree not in (0, 1, 2, 3):
+        raise ValueError(f"sh_degree is {sh_degree}, expected 0 to 3")
+    rows = rows_from_blocks(blocks, count)
+    k = (sh_degree + 1) ** 2
+    return SplatArrays(
+        rows[:, MEAN:QUATERNION].copy(),
+        rows[:, QUATERNION:LOG_SCALE].copy(),
+        rows[:, LOG_SCALE:LOGIT_OPACITY].copy(),
+        rows[:, LOGIT_OPACITY].copy(),
+        rows[:, HARMONICS : HARMONICS + 3 * k].reshape(count, k, 3).copy(),
+    )

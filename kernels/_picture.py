@@ -1,0 +1,99 @@
+"""Pictures of splats and their gradients, one operation at a time. Training goes through `train_step` instead."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from . import _native
+from ._blocks import Floats, zero_blocks
+from ._checks import require_array
+from ._view import View
+
+
+@dataclass(frozen=True, eq=False)
+class Context:
+    """What `render_backward` needs of a picture. Holds scratch memory; let go of it when it is not needed."""
+
+    native: _native.Context
+    blocks: Floats
+    count: int
+
+    @property
+    def visible(self) -> npt.NDArray[np.bool_]:
+        """(count,): which splats reach into the picture."""
+        flags = np.empty(self.count, np.uint8)
+        _native.visible(self.native, flags)
+        return flags.astype(np.bool_)
+
+
+@dataclass(frozen=True, eq=False)
+class Rendered:
+    """A picture: rgb (H, W, 3) with the background blended in, not held to 0..1; alpha (H, W) in 0 to 1; depth (H, W),
+    the sum of weight times z (divide by alpha for the expected depth)."""
+
+    rgb: Floats
+    alpha: Floats
+    depth: Floats
+    context: Context
+
+
+def native_camera(view: View) -> _native.Camera:
+    return _native.camera(view.width, view.height, view.fx, view.fy, view.cx, view.cy, view.cam_from_world)
+
+
+def three_channels(background: Sequence[float] | Floats) -> tuple[float, float, float]:
+    """Raises ValueError where `background` is not three numbers."""
+    if len(background) != 3:
+        raise ValueError(f"background has {len(background)} values, expected 3")
+    return float(background[0]), float(background[1]), float(background[2])
+
+
+def render(
+    blocks: Floats,
+    count: int,
+    view: View,
+    *,
+    sh_degree: int = 3,
+    background: Sequence[float] | Floats = (0.0, 0.0, 0.0),
+) -> Rendered:
+    """The picture of the first `count` splats of `blocks` (B, 59, 16); `twin.rasterize` says what it shows.
+
+    Args:
+        blocks: see `pack`. Not copied, and not to be changed before `render_backward`.
+        view: the camera.
+        sh_degree: 0 to 3; higher coefficients are not read.
+        background: three sRGB values.
+
+    Raises:
+        TypeError, ValueError: an array of another kind, dtype, shape or layout, or a count beyond the blocks.
+    """
+    require_array(blocks, "blocks")
+    rgb = np.empty((view.height, view.width, 3), np.float32)
+    alpha = np.empty((view.height, view.width), np.float32)
+    depth = np.empty((view.height, view.width), np.float32)
+    native = _native.render(
+        blocks, count, native_camera(view), sh_degree, *three_channels(background), rgb, alpha, depth
+    )
+    return Rendered(rgb, alpha, depth, Context(native, blocks, count))
+
+
+def render_backward(
+    context: Context, d_rgb: Floats, d_alpha: Floats | None = None, d_depth: Floats | None = None
+) -> Floats:
+    """The loss's gradient by the splats, in blocks like theirs, from its gradient by a picture.
+
+    Args:
+        context: of the picture. May be used several times.
+        d_rgb: (H, W, 3). d_alpha, d_depth: (H, W), None for zero.
+
+    Returns:
+        (B, 59, 16) float32; zero for splats out of sight, coefficients above the picture's SH degree and padding.
+    """
+    require_array(d_rgb, "d_rgb")
+    d_blocks = zero_blocks(len(context.blocks) * context.blocks.shape[2])
+    _native.render_backward(context.native, context.blocks, d_rgb, d_alpha, d_depth, d_blocks)
+    return d_blocks

@@ -1,0 +1,187 @@
+"""Training: photos, their loss, and whole steps in one call."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from . import _native
+from ._blocks import Floats
+from ._checks import require_array
+from ._picture import native_camera, three_channels
+from ._view import View
+
+PHASES = ("project", "sort", "bin", "forward", "loss", "backward", "update")
+"""What a step spends its time on, in order; see `StepStats.phase_ms`."""
+
+
+class Photo:
+    """A photo to train on: copied, with what the loss needs of it kept between steps (see `set_photo_memory`).
+
+    Args:
+        rgb: (H, W, 3) uint8 sRGB.
+        mask: (H, W) uint8 or None; pixels where it is 0 do not count.
+
+    Raises:
+        TypeError, ValueError: arrays of another dtype, shape or layout.
+    """
+
+    def __init__(self, rgb: npt.NDArray[np.uint8], mask: npt.NDArray[np.uint8] | None = None) -> None:
+        require_array(rgb, "rgb")
+        if mask is not None:
+            require_array(mask, "mask")
+        self.native = _native.photo(rgb, mask)
+        self.height, self.width = rgb.shape[:2]
+
+
+def photo_loss(rgb: Floats, photo: Photo, ssim_weight: float = 0.2) -> tuple[float, Floats]:
+    """`twin.photo_loss` of a picture (H, W, 3) float32, and its gradient (H, W, 3) by the picture."""
+    require_array(rgb, "rgb")
+    d_rgb = np.empty((photo.height, photo.width, 3), np.float32)
+    return _native.photo_loss(rgb, photo.native, ssim_weight, d_rgb), d_rgb
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepConfig:
+    """One training step.
+
+    step: its number, 1 for the first; Adam's bias correction depends on it.
+    lr_means ... lr_sh_rest: learning rates per kind of parameter; means in world units.
+    sh_degree: 0 to 3; coefficients above it are neither read nor changed.
+    ssim_weight: share of 1 - SSIM in the loss, the rest is L1.
+    background: three sRGB values.
+    opacity_reg, scale_reg: weights of `twin.regularizer`.
+    dense_adam: also move splats that the view does not show, by their old momentum, as 3DGS does.
+    deterministic: bitwise the same result whatever the thread count; a few per cent slower.
+    """
+
+    step: int
+    lr_means: float = 1.6e-4
+    lr_quats: float = 1e-3
+    lr_log_scales: float = 5e-3
+    lr_opacities: float = 5e-2
+    lr_sh0: float = 2.5e-3
+    lr_sh_rest: float = 1.25e-4
+    sh_degree: int = 3
+    ssim_weight: float = 0.2
+    background: Sequence[float] | Floats = (0.0, 0.0, 0.0)
+    opacity_reg: float = 0.0
+    scale_reg: float = 0.0
+    dense_adam: bool = True
+    deterministic: bool = False
+    beta1: float = 0.9
+    beta2: float = 0.999
+    epsilon: float = 1e-15
+
+    def __post_init__(self) -> None:
+        if self.step < 1:
+            raise ValueError(f"step is {self.step}, but steps count from 1")
+        if not 0.0 <= self.ssim_weight <= 1.0:
+            raise ValueError(f"ssim_weight is {self.ssim_weight}, expected 0 to 1")
+        if not (0.0 <= self.beta1 < 1.0 and 0.0 <= self.beta2 < 1.0):
+            raise ValueError("beta1 and beta2 must be at least 0 and below 1")
+
+    def to_native(self) -> _native.StepOptions:
+        options = _native.StepOptions()
+        options.step = self.step
+        options.sh_degree = self.sh_degree
+        options.deterministic = self.deterministic
+        options.set_learning_rates(
+            self.lr_means, self.lr_quats, self.lr_log_scales, self.lr_opacities, self.lr_sh0, self.lr_sh_rest
+        )
+        options.set_adam(self.beta1, self.beta2, self.epsilon, self.dense_adam)
+        options.set_loss(self.ssim_weight, self.opacity_reg, self.scale_reg)
+        options.set_background(*three_channels(self.background))
+        return options
+
+
+@dataclass(frozen=True)
+class StepStats:
+    """What a step saw.
+
+    loss: of the picture, regularizers not included. l1, ssim: its two terms, means over the kept pixels.
+    visible: splats that reach into the picture. pairs: of splats and tiles, which time and memory grow with.
+    phase_ms: milliseconds per phase, see `PHASES`.
+    """
+
+    loss: float
+    l1: float
+    ssim: float
+    visible: int
+    pairs: int
+    phase_ms: tuple[float, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class SplatStatistics:
+    """What densification watches, summed over the steps it is handed to; float32 (count,) each.
+
+    gradient_norms: norms of the loss's gradient by the centre in the picture, counted in half pictures (gsplat's and
+        3DGS's units: a threshold of 2e-4 carries over).
+    views: how many pictures showed the splat.
+    max_radii_px: the largest radius in any, three standard deviations of the longer axis.
+    """
+
+    gradient_norms: Floats
+    views: Floats
+    max_radii_px: Floats
+
+    @staticmethod
+    def zeros(count: int) -> SplatStatistics:
+        return SplatStatistics(*(np.zeros(count, np.float32) for _ in range(3)))
+
+
+def train_step(
+    blocks: Floats,
+    exp_avg: Floats,
+    exp_avg_sq: Floats,
+    count: int,
+    view: View,
+    photo: Photo,
+    config: StepConfig,
+    statistics: SplatStatistics | None = None,
+) -> StepStats:
+    """Picture, loss, gradients and Adam in one go, in place.
+
+    Args:
+        blocks: (B, 59, 16) parameters of `count` splats, changed.
+        exp_avg, exp_avg_sq: Adam's moments, like `blocks`, changed; zeros at first (`zero_blocks`).
+        view: of the photo's size.
+        statistics: added to when given.
+
+    Raises:
+        TypeError, ValueError: arrays or sizes that do not fit; nothing is changed then.
+    """
+    require_array(blocks, "blocks", writable=True)
+    require_array(exp_avg, "exp_avg", writable=True)
+    require_array(exp_avg_sq, "exp_avg_sq", writable=True)
+    s = statistics
+    result = _native.train_step(
+        blocks,
+        exp_avg,
+        exp_avg_sq,
+        count,
+        native_camera(view),
+        photo.native,
+        config.to_native(),
+        s.gradient_norms if s else None,
+        s.views if s else None,
+        s.max_radii_px if s else None,
+    )
+    return StepStats(result.loss, result.l1, result.ssim, result.visible, result.pairs, tuple(result.phase_ms))
+
+
+def add_mcmc_noise(blocks: Floats, count: int, amount: float, seed: int, step: int) -> None:
+    """Moves splats at random, the more transparent the further: `twin.mcmc_noise`, in place.
+
+    The normal numbers depend on seed, step and the splat's index alone, whatever the thread count and SIMD level.
+
+    Args:
+        blocks: (B, 59, 16), changed. amount: 3DGS-MCMC's learning rate of the means times its noise rate (5e5).
+        seed: 0 to 2^64 - 1. step: number of the step.
+    """
+    require_array(blocks, "blocks", writable=True)
+    _native.add_mcmc_noise(blocks, count, amount, seed, step)

@@ -1,0 +1,133 @@
+// The gradient of blending, near to far once more, a tile at a time.
+//
+// With G = d loss / d rgb, w_i = T_i alpha_i and R_i = sum of w_j (c_j G) over what lies behind splat i, background
+// included:  d loss / d log alpha_i = alpha_i (T_i (c_i G) - R_i / (1 - alpha_i)).
+// R starts as the pixel's colour times G and loses each splat's share on the way, so nothing is stored per splat and
+// pixel. Depth is a fourth colour z; alpha is a background of -1, as alpha = 1 - T.
+#pragma once
+#include "forward.h"
+
+namespace diorama::DIORAMA_LEVEL {
+
+template <bool Depth>
+struct GradientCanvas {
+  static constexpr int kChannels = Depth ? 4 : 3;
+  alignas(64) float left[kRows][kWidth];
+  alignas(64) float behind[kRows][kWidth];              // R
+  alignas(64) float gradient[kRows][kChannels][kWidth]; // G
+
+  GradientCanvas(const Workspace& ws, const Tile& tile) {
+    const PlaneLayout& layout = ws.layout;
+    for (int row = 0; row < kRows; ++row) {
+      store(left[row], keep(tile.inside(row), all(1.f)));
+      Floats rest = zeros();
+      for (int c = 0; c < 3; ++c) {
+        const Floats g = get_row(tile, layout, row, ws.d_image.data() + c * layout.size);
+        store(gradient[row][c], g);
+        rest = rest + g * get_row(tile, layout, row, ws.image.data() + c * layout.size);
+      }
+      if constexpr (Depth) {
+        const Floats g = get_row(tile, layout, row, ws.d_depth.data());
+        store(gradient[row][3], g);
+        rest = rest + g * get_row(tile, layout, row, ws.depth.data());
+        rest = rest + get_row(tile, layout, row, ws.d_left.data()) * get_row(tile, layout, row, ws.left.data());
+      }
+      store(behind[row], rest);
+    }
+  }
+};
+
+// A splat's sums over the tile, see GradientSum. The x moments need no work per row: x is constant down a lane.
+template <bool Depth>
+[[gnu::always_inline]] inline void gather_gradient(GradientCanvas<Depth>& canvas, const Tile& tile, const Record& r,
+                                                   float depth, std::uint32_t mask, float* totals) {
+  const Column column(r, tile);
+  const Floats red = all(r.color[0]), green = all(r.color[1]), blue = all(r.color[2]);
+  Floats e0 = zeros(), ey = zeros(), eyy = zeros();
+  Floats d_red = zeros(), d_green = zeros(), d_blue = zeros(), d_depth = zeros();
+  walk_down(column, mask, [&](int row, Floats raw) __attribute__((always_inline)) {
+    const Floats before = load(canvas.left[row]);
+    const float(*g)[kWidth] = canvas.gradient[row];
+    const Floats g0 = load(g[0]), g1 = load(g[1]), g2 = load(g[2]);
+    Floats value = red * g0 + green * g1 + blue * g2;
+    if constexpr (Depth) value = value + depth * load(g[3]);
+    const Mask meets = at_least(raw, all(kMinAlpha));
+    const Floats alpha = minimum(raw, all(kMaxAlpha));
+    const Floats share = alpha * before, after = before - share;
+    const Mask takes = both(meets, greater(after, all(kStop)));
+    const Floats weight = keep(takes, share);
+    store(canvas.left[row], choose(meets, after, before));   // below kStop once full, and so it stays
+    const Floats rest = load(canvas.behind[row]) - weight * value;
+    store(canvas.behind[row], rest);
+    const Mask moves = both(takes, greater(all(kMaxAlpha), alpha));   // at kMaxAlpha only the colour does
+    const Floats e = keep(moves, share * value - alpha * rest * reciprocal(1.f - alpha));
+    const Floats y = column.dy(row), e_y = e * y;
+    e0 = e0 + e;
+    ey = ey + e_y;
+    eyy = eyy + e_y * y;
+    d_red = d_red + weight * g0;
+    d_green = d_green + weight * g1;
+    d_blue = d_blue + weight * g2;
+    if constexpr (Depth) d_depth = d_depth + weight * load(g[3]);
+  });
+  const Floats ex = e0 * column.dx;
+  const Floats eight[8] = {e0, ex, ey, ex * column.dx, ey * column.dx, eyy, d_red, d_green};
+  add_sums_of_eight(eight, totals);
+  totals[kBlue] += sum(d_blue);
+  if constexpr (Depth) totals[kDepth] += sum(d_depth);
+}
+
+template <bool Depth>
+void unblend_tile(const Workspace& ws, int number, GradientSlot& slot) {
+  const Tile tile(number, ws.tiles_x, ws.camera);
+  GradientCanvas<Depth> canvas(ws, tile);
+  for (std::uint32_t at = ws.offsets[number]; at < ws.ends[number]; ++at) {
+    const std::uint32_t mask = ws.row_masks[at];
+    if (!mask) continue;
+    const std::size_t soon = ws.list[at + kPrefetchAhead];
+    prefetch(&ws.records[soon]);
+    prefetch(&slot.sums[soon * kGradientSums]);
+    const std::uint32_t splat = ws.list[at];
+    slot.touched[splat] = 1;
+    gather_gradient<Depth>(canvas, tile, ws.records[splat], Depth ? ws.depths[splat] : 0.f, mask,
+                           &slot.sums[static_cast<std::size_t>(splat) * kGradientSums]);
+  }
+}
+
+// The first tile of each of `slots` stretches of tiles with about equally many pairs.
+inline void cut_by_pairs(const Workspace& ws, int slots, int* cuts) {
+  const int tiles = ws.tiles_x * ws.tiles_y;
+  int tile = 0;
+  for (int i = 0; i <= slots; ++i) {
+    const std::size_t wanted = i == slots ? ws.pairs + 1 : ws.pairs * i / slots;
+    while (tile < tiles && ws.offsets[tile] < wanted) ++tile;
+    cuts[i] = tile;
+  }
+  cuts[0] = 0;
+}
+
+// Fills the slots. Each thread adds into a slot of its own; deterministic, the slots belong to stretches of tiles, and
+// whoever works on them, the same numbers are added in the same order.
+void backward(Workspace& ws, Pool& pool, int splat_count, bool with_depth, bool deterministic) {
+  constexpr int kFixedSlots = 8;
+  const int tiles = ws.tiles_x * ws.tiles_y;
+  ws.slot_count = deterministic ? kFixedSlots : pool.threads();
+  for (int s = 0; s < ws.slot_count; ++s) {
+    ws.slots[s].sums.reserve(static_cast<std::size_t>(splat_count + kLanes) * kGradientSums);
+    ws.slots[s].touched.reserve(splat_count + kLanes);
+  }
+  const auto work = [&](int from, int to, GradientSlot& slot) {
+    for (int t = from; t < to; ++t) with_depth ? unblend_tile<true>(ws, t, slot) : unblend_tile<false>(ws, t, slot);
+  };
+  if (deterministic) {
+    int cuts[kFixedSlots + 1];
+    cut_by_pairs(ws, kFixedSlots, cuts);
+    pool.run(kFixedSlots, [&](int slot, int) { work(cuts[slot], cuts[slot + 1], ws.slots[slot]); });
+  } else {
+    pool.run((tiles + kTilesPerTask - 1) / kTilesPerTask, [&](int task, int thread) {
+      work(task * kTilesPerTask, least(tiles, (task + 1) * kTilesPerTask), ws.slots[thread]);
+    });
+  }
+}
+
+}  // namespace diorama::DIORAMA_LEVEL

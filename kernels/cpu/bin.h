@@ -1,0 +1,110 @@
+// Which tiles each splat touches, exactly, and from that each tile's splats near to far.
+#pragma once
+#include "level.h"
+#include "pool.h"
+#include "workspace.h"
+#include "column.h"
+
+namespace diorama::DIORAMA_LEVEL {
+
+constexpr std::size_t kMaxPairs = std::size_t{1} << 31;
+
+// First and last pixel column of the splat's ellipse in each of kWidth tile rows from `first_row` on, -1 where none.
+// Within a strip y0 <= y <= y1 an ellipse is widest at the height of its tip, or at the strip's border next to it.
+inline void columns_per_tile_row(const Record& r, int first_row, float picture_width, int* low, int* high) {
+  const float inv_extent = 1.f / r.extent_y, tip = r.slope_y * r.extent_x;
+  Floats y0 = (lane_numbers() + static_cast<float>(first_row)) * static_cast<float>(kTileHeight) + (.5f - r.mean_y);
+  const Floats y1 = minimum(y0 + (kTileHeight - 1.f), all(r.extent_y));
+  y0 = maximum(y0, all(-r.extent_y));
+  const Floats at_right = clamp(all(tip), y0, y1), at_left = clamp(all(-tip), y0, y1);
+  const Floats a = at_right * inv_extent, b = at_left * inv_extent;
+  const Floats right = r.slope_x * at_right + r.half_x * square_root(maximum(1.f - a * a, zeros()));
+  const Floats left = r.slope_x * at_left - r.half_x * square_root(maximum(1.f - b * b, zeros()));
+  const Floats first = maximum(ceil(left + (r.mean_x - .5f)), zeros());
+  const Floats last = minimum(floor(right + (r.mean_x - .5f)), all(picture_width - 1.f));
+  const Mask hit = both(at_least(last, first), at_least(y1, y0));
+  store_ints(low, to_ints(choose(hit, first, zeros())));
+  store_ints(high, to_ints(choose(hit, last, all(-1.f))));
+}
+
+// Appends a splat's spans, and notes their begin (+1) and end (-1) in `changes`, one row of tiles_x + 1 per tile row.
+inline void find_spans(const Workspace& ws, std::uint32_t splat, SpanList& out, std::uint32_t* changes) {
+  const Record& r = ws.records[splat];
+  const float inv_height = 1.f / kTileHeight;
+  const int first_row = most(0, static_cast<int>((r.mean_y - r.extent_y) * inv_height) - 1);
+  const int last_row = least(ws.tiles_y - 1, static_cast<int>((r.mean_y + r.extent_y) * inv_height));
+  out.spans.extend(out.count + static_cast<std::size_t>(ws.tiles_y) + 1, out.count);
+  alignas(64) int low[kWidth], high[kWidth];
+  for (int base = first_row; base <= last_row; base += kWidth) {
+    columns_per_tile_row(r, base, static_cast<float>(ws.camera.width), low, high);
+    for (int j = 0; j < kWidth && base + j <= last_row; ++j) {
+      if (high[j] < 0) continue;
+      const auto row = static_cast<std::uint32_t>(base + j);
+      const std::uint32_t first = low[j] / kTileWidth, last = high[j] / kTileWidth;
+      out.spans[out.count++] = {splat, row << 22 | first << 11 | last};
+      std::uint32_t* row_changes = changes + row * (ws.tiles_x + 1);
+      ++row_changes[first];
+      --row_changes[last + 1];
+    }
+  }
+}
+
+// Turns begin and end marks into where each part writes its first entry of each tile, and sets the tiles' offsets.
+inline void place_parts(Workspace& ws, int parts) {
+  const std::size_t marks = static_cast<std::size_t>(ws.tiles_y) * (ws.tiles_x + 1);
+  std::size_t next = 0;
+  std::uint32_t tile = 0;
+  std::uint32_t open[Workspace::kMaxSlots];
+  for (int ty = 0; ty < ws.tiles_y; ++ty) {
+    for (int part = 0; part < parts; ++part) open[part] = 0;
+    for (int tx = 0; tx < ws.tiles_x; ++tx) {
+      ws.offsets[tile++] = static_cast<std::uint32_t>(next);
+      for (int part = 0; part < parts; ++part) {
+        std::uint32_t& mark = ws.counts[part * marks + static_cast<std::size_t>(ty) * (ws.tiles_x + 1) + tx];
+        open[part] += mark;
+        mark = static_cast<std::uint32_t>(next);
+        next += open[part];
+      }
+      if (next > kMaxPairs) throw_too_many_pairs();
+    }
+  }
+  ws.offsets[tile] = static_cast<std::uint32_t>(next);
+  ws.pairs = next;
+}
+
+// Fills ws.list and ws.offsets. Each part of the depth order is scattered by one task in order, and the parts' places
+// follow each other, so every tile's list stays sorted.
+void bin(Workspace& ws, Pool& pool) {
+  const int n = ws.visible_count, parts = pool.threads(), per_part = (n + parts - 1) / parts;
+  const int tiles = ws.tiles_x * ws.tiles_y;
+  const std::size_t marks = static_cast<std::size_t>(ws.tiles_y) * (ws.tiles_x + 1);
+  ws.counts.reserve(marks * parts);
+  ws.offsets.reserve(tiles + 1);
+  ws.ends.reserve(tiles);
+  __builtin_memset(ws.counts.data(), 0, marks * parts * sizeof(std::uint32_t));
+  pool.run(parts, [&](int part, int) {
+    SpanList& spans = ws.spans[part];
+    spans.count = 0;
+    const int end = least(n, (part + 1) * per_part);
+    for (int i = part * per_part; i < end; ++i) {
+      prefetch(&ws.records[ws.ids[i + kPrefetchAhead]]);
+      find_spans(ws, ws.ids[i], spans, &ws.counts[part * marks]);
+    }
+  });
+  place_parts(ws, parts);
+  ws.list.reserve(ws.pairs + 64);   // the forward pass gathers and prefetches beyond a tile's end
+  ws.row_masks.reserve(ws.pairs + 64);
+  __builtin_memset(ws.list.data() + ws.pairs, 0, 64 * sizeof(std::uint32_t));
+  pool.run(parts, [&](int part, int) {
+    std::uint32_t* places = &ws.counts[part * marks];
+    const SpanList& spans = ws.spans[part];
+    for (std::size_t i = 0; i < spans.count; ++i) {
+      const Span span = spans.spans[i];
+      std::uint32_t* row = places + (span.tiles >> 22) * (ws.tiles_x + 1);
+      const std::uint32_t last = span.tiles & 2047;
+      for (std::uint32_t tx = span.tiles >> 11 & 2047; tx <= last; ++tx) ws.list[row[tx]++] = span.splat;
+    }
+  });
+}
+
+}  // namespace diorama::DIORAMA_LEVEL

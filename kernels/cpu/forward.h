@@ -1,0 +1,154 @@
+// Alpha blending, near to far, a tile at a time.
+#pragma once
+#include "pool.h"
+#include "workspace.h"
+#include "column.h"
+
+namespace diorama::DIORAMA_LEVEL {
+
+constexpr int kTilesPerTask = 4;
+constexpr int kChunk = 16;   // splats between two looks at which rows are full
+
+// The tile's pixels. `left` is the transmittance; once a pixel is full it keeps its value with the sign set, so that
+// no later splat passes the test against kStop, and 1 - |left| is its alpha to the end.
+template <bool Depth>
+struct Canvas {
+  static constexpr int kChannels = Depth ? 4 : 3;
+  alignas(64) float left[kRows][kWidth];
+  alignas(64) float sums[kRows][kChannels][kWidth];
+  std::uint32_t open = 0;   // rows with a pixel that is not full
+
+  explicit Canvas(const Tile& tile) {
+    __builtin_memset(sums, 0, sizeof sums);
+    for (int row = 0; row < kRows; ++row) {
+      const Mask inside = tile.inside(row);
+      store(left[row], keep(inside, all(1.f)));
+      if (any(inside)) open |= 1u << row;
+    }
+  }
+  void close_full_rows() {
+    for (std::uint32_t m = open; m; m &= m - 1) {
+      const int row = __builtin_ctz(m);
+      if (!any(greater(load(left[row]), all(kStop)))) open &= ~(1u << row);
+    }
+  }
+};
+
+// The rows of the tile in which each of kWidth splats has pixels: columns_per_tile_row (bin.h) with x and y exchanged.
+inline void rows_of_splats(const Record* records, const std::uint32_t* ids, const Tile& tile, int* low, int* high) {
+  const float* base = reinterpret_cast<const float*>(records);
+  const Ints at = times_sixteen(load_ints(ids));
+  const auto field = [&](std::size_t offset) { return gather(base + offset / sizeof(float), at); };
+  const Floats mean_x = field(offsetof(Record, mean_x)), mean_y = field(offsetof(Record, mean_y));
+  const Floats extent_x = field(offsetof(Record, extent_x)), extent_y = field(offsetof(Record, extent_y));
+  const Floats slope_x = field(offsetof(Record, slope_x));
+  const Floats slope_y = field(offsetof(Record, slope_y)), half_y = field(offsetof(Record, half_y));
+  const Floats inv_extent = reciprocal(extent_x), tip = slope_x * extent_y;
+  const Floats shift = mean_y - (static_cast<float>(tile.y) + .5f);
+  Floats x0 = static_cast<float>(tile.x) + .5f - mean_x, x1 = x0 + (kTileWidth - 1.f);
+  const Mask hit = both(at_least(extent_x, x0), at_least(x1, -extent_x));
+  x0 = maximum(x0, -extent_x);
+  x1 = minimum(x1, extent_x);
+  const Floats at_bottom = clamp(tip, x0, x1), at_top = clamp(-tip, x0, x1);
+  const Floats a = at_bottom * inv_extent, b = at_top * inv_extent;
+  const Floats bottom = slope_y * at_bottom + half_y * square_root(maximum(1.f - a * a, zeros()));
+  const Floats top = slope_y * at_top - half_y * square_root(maximum(1.f - b * b, zeros()));
+  constexpr float kSlack = 1e-3f;   // for the reciprocal's rounding
+  const Floats first = clamp(ceil(top + shift - kSlack), zeros(), all(999.f));
+  const Floats last = clamp(floor(bottom + shift + kSlack), all(-1.f), all(static_cast<float>(tile.height) - 1.f));
+  store_ints(low, to_ints(first));
+  store_ints(high, to_ints(choose(hit, last, all(-1.f))));
+}
+
+// Blends one splat into the rows of `mask`; returns the rows where a pixel took of it or became full by it.
+template <bool Depth>
+[[gnu::always_inline]] inline std::uint32_t blend(Canvas<Depth>& canvas, const Tile& tile, const Record& r, float depth,
+                                                  std::uint32_t mask) {
+  const Column column(r, tile);
+  const Floats red = all(r.color[0]), green = all(r.color[1]), blue = all(r.color[2]);
+  std::uint32_t had_a_say = 0;
+  walk_down(column, mask, [&](int row, Floats raw) __attribute__((always_inline)) {
+    const Floats before = load(canvas.left[row]);
+    const Mask meets = both(at_least(raw, all(kMinAlpha)), greater(before, zeros()));
+    const Floats alpha = minimum(raw, all(kMaxAlpha));
+    const Floats share = alpha * before, after = before - share;
+    const Mask takes = both(meets, greater(after, all(kStop)));
+    const Floats weight = keep(takes, share);
+    store(canvas.left[row], choose(takes, after, negative_where(meets, before)));
+    float(*sums)[kWidth] = canvas.sums[row];
+    store(sums[0], load(sums[0]) + weight * red);
+    store(sums[1], load(sums[1]) + weight * green);
+    store(sums[2], load(sums[2]) + weight * blue);
+    if constexpr (Depth) store(sums[3], load(sums[3]) + weight * depth);
+    had_a_say |= static_cast<std::uint32_t>(any(meets)) << row;
+  });
+  return had_a_say;
+}
+
+// A row of the tile as its pixel lines: copies the parts that lie in the picture.
+inline void put_row(const Tile& tile, const PlaneLayout& layout, int row, Floats values, float* plane) {
+  alignas(64) float lanes[kWidth];
+  store(lanes, values);
+  for (int line = 0; line < kRowHeight; ++line)
+    if (row * kRowHeight + line < tile.height)
+      __builtin_memcpy(plane + layout.at(tile.x, tile.y + row * kRowHeight + line), lanes + line * kTileWidth,
+                       kTileWidth * sizeof(float));
+}
+inline Floats get_row(const Tile& tile, const PlaneLayout& layout, int row, const float* plane) {
+  alignas(64) float lanes[kWidth] = {};
+  for (int line = 0; line < kRowHeight; ++line)
+    if (row * kRowHeight + line < tile.height)
+      __builtin_memcpy(lanes + line * kTileWidth, plane + layout.at(tile.x, tile.y + row * kRowHeight + line),
+                       kTileWidth * sizeof(float));
+  return load(lanes);
+}
+
+// Adds the background and writes the tile out. `kept` (or null) hides pixels from the loss: they become 0 like the
+// photo's.
+template <bool Depth>
+inline void finish(Workspace& ws, const Tile& tile, const Canvas<Depth>& canvas, const float* background,
+                   const float* kept) {
+  for (int row = 0; row * kRowHeight < tile.height; ++row) {
+    const Floats left = absolute(load(canvas.left[row]));
+    put_row(tile, ws.layout, row, left, ws.left.data());
+    for (int c = 0; c < 3; ++c) {
+      Floats value = load(canvas.sums[row][c]) + left * background[c];
+      if (kept) value = value * get_row(tile, ws.layout, row, kept);
+      put_row(tile, ws.layout, row, value, ws.image.data() + c * ws.layout.size);
+    }
+    if constexpr (Depth) put_row(tile, ws.layout, row, load(canvas.sums[row][3]), ws.depth.data());
+  }
+}
+
+template <bool Depth>
+void draw_tile(Workspace& ws, int number, const float* background, const float* kept) {
+  const Tile tile(number, ws.tiles_x, ws.camera);
+  Canvas<Depth> canvas(tile);
+  std::uint32_t at = ws.offsets[number];
+  const std::uint32_t end = ws.offsets[number + 1];
+  alignas(64) int low[kChunk], high[kChunk];
+  for (; at < end && canvas.open; at += kChunk) {
+    const int n = least(kChunk, static_cast<int>(end - at));
+    for (int j = 0; j < kChunk; ++j) prefetch(&ws.records[ws.list[at + kChunk + j]]);
+    for (int j = 0; j < n; j += kWidth) rows_of_splats(ws.records.data(), &ws.list[at + j], tile, low + j, high + j);
+    for (int j = 0; j < n; ++j) {
+      const std::uint32_t splat = ws.list[at + j], mask = row_bits(low[j], high[j]) & canvas.open;
+      ws.row_masks[at + j] =
+          mask ? blend<Depth>(canvas, tile, ws.records[splat], Depth ? ws.depths[splat] : 0.f, mask) : 0u;
+    }
+    canvas.close_full_rows();
+  }
+  ws.ends[number] = at < end ? at : end;
+  finish<Depth>(ws, tile, canvas, background, kept);
+}
+
+void forward(Workspace& ws, Pool& pool, bool with_depth, const float* background, const float* kept) {
+  const int tiles = ws.tiles_x * ws.tiles_y;
+  pool.run((tiles + kTilesPerTask - 1) / kTilesPerTask, [&](int task, int) {
+    const int end = least(tiles, (task + 1) * kTilesPerTask);
+    for (int t = task * kTilesPerTask; t < end; ++t)
+      with_depth ? draw_tile<true>(ws, t, background, kept) : draw_tile<false>(ws, t, background, kept);
+  });
+}
+
+}  // namespace diorama::DIORAMA_LEVEL

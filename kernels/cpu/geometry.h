@@ -1,0 +1,147 @@
+// A register of splats as one camera sees them: what projection and its gradient both need.
+#pragma once
+#include "types.h"
+#include "sh.h"
+#include "simd.h"
+
+namespace diorama::DIORAMA_LEVEL {
+
+// The camera, with what is derived from it once per picture.
+struct Eye {
+  float rotation[9], translation[3], position[3];   // cam_from_world; the camera's place in the world
+  float fx, fy, cx, cy, width, height;
+  float u_low, u_high, v_low, v_high;               // x/z and y/z at which the Jacobian is held
+};
+
+inline Eye make_eye(const Camera& c) {
+  Eye e;
+  for (int k = 0; k < 9; ++k) e.rotation[k] = c.rotation[k];
+  for (int k = 0; k < 3; ++k) {
+    e.translation[k] = c.translation[k];
+    e.position[k] = -(c.rotation[k] * c.translation[0] + c.rotation[3 + k] * c.translation[1] +
+                      c.rotation[6 + k] * c.translation[2]);
+  }
+  e.fx = c.fx, e.fy = c.fy, e.cx = c.cx, e.cy = c.cy;
+  e.width = static_cast<float>(c.width), e.height = static_cast<float>(c.height);
+  const float margin_x = kMargin * .5f * e.width / c.fx, margin_y = kMargin * .5f * e.height / c.fy;
+  e.u_low = -c.cx / c.fx - margin_x, e.u_high = (e.width - c.cx) / c.fx + margin_x;
+  e.v_low = -c.cy / c.fy - margin_y, e.v_high = (e.height - c.cy) / c.fy + margin_y;
+  return e;
+}
+
+// Parameter k of a register of splats.
+struct Parameters {
+  float* first;   // lane 0 of parameter 0
+  Floats operator[](int k) const { return load(first + k * kLanes); }
+};
+
+struct Geometry {
+  Mask sound;                        // in front of the camera, all parameters finite
+  Floats x, y, inv_z, z;             // centre in the camera
+  Floats u, v, u_held, v_held;       // x/z, y/z, and both held within the picture and its margin
+  Floats j00, j11, j02, j12;         // Jacobian of pixels by camera coordinates
+  Floats w, qx, qy, qz, inv_norm;    // unit quaternion, one over its length before
+  Floats turn[9];                    // camera_from_splat rotation
+  Floats scale[3];
+  Floats axes[9];                    // turn * scale: the splat's axes in the camera, as columns
+  Floats row_x[3], row_y[3];         // Jacobian * axes; the picture's covariance is their Gram matrix
+  Floats xx, xy, yy, det;            // covariance in pixels, low-pass included
+  Floats conic_xx, conic_xy, conic_yy;
+  Floats odds;                       // exp(-logit): opacity is 1 / (1 + odds)
+  Floats opacity;
+  Floats direction[3], inv_distance; // unit, from the camera to the splat in the world
+};
+
+inline void splat_rotation(const Geometry& g, Floats* r) {
+  r[0] = 1.f - 2.f * (g.qy * g.qy + g.qz * g.qz);
+  r[1] = 2.f * (g.qx * g.qy - g.w * g.qz);
+  r[2] = 2.f * (g.qx * g.qz + g.w * g.qy);
+  r[3] = 2.f * (g.qx * g.qy + g.w * g.qz);
+  r[4] = 1.f - 2.f * (g.qx * g.qx + g.qz * g.qz);
+  r[5] = 2.f * (g.qy * g.qz - g.w * g.qx);
+  r[6] = 2.f * (g.qx * g.qz - g.w * g.qy);
+  r[7] = 2.f * (g.qy * g.qz + g.w * g.qx);
+  r[8] = 1.f - 2.f * (g.qx * g.qx + g.qy * g.qy);
+}
+
+inline void place_centre(const Parameters& p, const Eye& eye, Geometry& g) {
+  const Floats mx = p[kMean], my = p[kMean + 1], mz = p[kMean + 2];
+  const float *r = eye.rotation, *t = eye.translation;
+  g.x = r[0] * mx + r[1] * my + r[2] * mz + t[0];
+  g.y = r[3] * mx + r[4] * my + r[5] * mz + t[1];
+  g.z = r[6] * mx + r[7] * my + r[8] * mz + t[2];
+  g.sound = greater(g.z, all(kNear));
+  g.z = choose(g.sound, g.z, all(1.f));
+  g.inv_z = 1.f / g.z;
+  g.u = g.x * g.inv_z;
+  g.v = g.y * g.inv_z;
+  const Floats dx = mx - eye.position[0], dy = my - eye.position[1], dz = mz - eye.position[2];
+  g.inv_distance = 1.f / square_root(dx * dx + dy * dy + dz * dz);
+  g.direction[0] = dx * g.inv_distance;
+  g.direction[1] = dy * g.inv_distance;
+  g.direction[2] = dz * g.inv_distance;
+}
+
+inline void place_axes(const Parameters& p, const Eye& eye, Geometry& g) {
+  g.w = p[kQuaternion], g.qx = p[kQuaternion + 1], g.qy = p[kQuaternion + 2], g.qz = p[kQuaternion + 3];
+  g.inv_norm = 1.f / square_root(g.w * g.w + g.qx * g.qx + g.qy * g.qy + g.qz * g.qz);
+  g.w = g.w * g.inv_norm, g.qx = g.qx * g.inv_norm, g.qy = g.qy * g.inv_norm, g.qz = g.qz * g.inv_norm;
+  Floats r[9];
+  splat_rotation(g, r);
+  const float* c = eye.rotation;
+  for (int k = 0; k < 3; ++k) {
+    const Floats log_scale = p[kLogScale + k];
+    g.sound = both(g.sound, is_finite(log_scale));   // the exponential would hide a NaN
+    g.scale[k] = exponential(log_scale);
+    for (int i = 0; i < 3; ++i) {
+      g.turn[i * 3 + k] = c[i * 3] * r[k] + c[i * 3 + 1] * r[3 + k] + c[i * 3 + 2] * r[6 + k];
+      g.axes[i * 3 + k] = g.turn[i * 3 + k] * g.scale[k];
+    }
+  }
+}
+
+inline void flatten(const Eye& eye, Geometry& g) {
+  g.u_held = clamp(g.u, all(eye.u_low), all(eye.u_high));
+  g.v_held = clamp(g.v, all(eye.v_low), all(eye.v_high));
+  g.j00 = eye.fx * g.inv_z;
+  g.j11 = eye.fy * g.inv_z;
+  g.j02 = -g.j00 * g.u_held;
+  g.j12 = -g.j11 * g.v_held;
+  for (int k = 0; k < 3; ++k) {
+    g.row_x[k] = g.j00 * g.axes[k] + g.j02 * g.axes[6 + k];
+    g.row_y[k] = g.j11 * g.axes[3 + k] + g.j12 * g.axes[6 + k];
+  }
+  const Floats *a = g.row_x, *b = g.row_y;
+  const Floats aa = a[0] * a[0] + a[1] * a[1] + a[2] * a[2], bb = b[0] * b[0] + b[1] * b[1] + b[2] * b[2];
+  g.xy = a[0] * b[0] + a[1] * b[1] + a[2] * b[2];
+  g.xx = aa + kLowPass;
+  g.yy = bb + kLowPass;
+  // xx yy - xy^2 would lose a thin splat's digits; |a|^2 |b|^2 - (a b)^2 = |a x b|^2 (Lagrange) keeps them.
+  const Floats c0 = a[1] * b[2] - a[2] * b[1], c1 = a[2] * b[0] - a[0] * b[2], c2 = a[0] * b[1] - a[1] * b[0];
+  g.det = c0 * c0 + c1 * c1 + c2 * c2 + kLowPass * (aa + bb) + kLowPass * kLowPass;
+  const Floats inv_det = 1.f / g.det;
+  g.conic_xx = g.yy * inv_det;
+  g.conic_xy = -g.xy * inv_det;
+  g.conic_yy = g.xx * inv_det;
+}
+
+inline Geometry look_at(const Parameters& p, const Eye& eye) {
+  Geometry g;
+  place_centre(p, eye, g);
+  place_axes(p, eye, g);
+  flatten(eye, g);
+  const Floats logit = p[kLogitOpacity];
+  g.sound = both(g.sound, is_finite(logit));
+  g.odds = exponential(-logit);
+  g.opacity = 1.f / (1.f + g.odds);
+  return g;
+}
+
+// 0.5 + sum_j b[j] sh[j] for the three channels, before it is held above 0.
+inline void raw_color(const Parameters& p, const Floats* basis, int count, Floats* color) {
+  for (int c = 0; c < 3; ++c) color[c] = all(.5f);
+  for (int j = 0; j < count; ++j)
+    for (int c = 0; c < 3; ++c) color[c] = color[c] + basis[j] * p[kHarmonics + 3 * j + c];
+}
+
+}  // namespace diorama::DIORAMA_LEVEL

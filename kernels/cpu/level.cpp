@@ -1,0 +1,35 @@
+// All kernels of one SIMD level. Compiled once per level, each time with other flags and another DIORAMA_LEVEL.
+//
+// Nothing here may instantiate a template of the standard library: the linker keeps one copy of such a function for the
+// whole program, and it could be the one with instructions that the processor at hand lacks (the build checks it, see
+// check_level_symbols.py).
+#include <cstddef>
+#include <cstdint>
+
+#include "level.h"
+
+#include "backward.h"
+#include "bin.h"
+#include "forward.h"
+#include "loss.h"
+#include "photo.h"
+#include "project.h"
+#include "update.h"
+
+#define DIORAMA_TEXT_OF(x) #x
+#define DIORAMA_TEXT(x) DIORAMA_TEXT_OF(x)
+
+namespace diorama::DIORAMA_LEVEL {
+
+extern const Level level = {DIORAMA_TEXT(DIORAMA_LEVEL),
+                            kTileWidth,
+                            kTileHeight,
+                            project,
+                            bin,
+                            forward,
+                            prepare_photo,
+                            photo_loss,
+                            backward,
+                            update};
+
+}  // namespace diorama::DIORAMA_LEVEL

@@ -1,0 +1,215 @@
+// (1 - weight) L1 + weight (1 - SSIM) between ws.image and a photo, and its gradient into ws.d_image.
+//
+// SSIM (Wang et al. 2004, eq. 13) per pixel is s1 s2 with s1 = n1 / d1 of the means and s2 = n2 / d2 of the spreads. Its
+// gradient by the picture x is the window over three maps (g, f, e):  blur(g) + 2 x blur(f) + y blur(e).
+//
+// One streaming pass per (channel, block of columns, strip of rows): picture row -> window across into ring `across` ->
+// (11 rows) window down, the maps of one row -> window across into ring `maps` -> (11 rows) window down -> gradient
+// row. The maps never reach memory; the halo of 10 rows and 16 columns a side is computed again.
+#pragma once
+#include "pool.h"
+#include "workspace.h"
+#include "window.h"
+
+namespace diorama::DIORAMA_LEVEL {
+
+constexpr int kBlockWidth = 64, kStripHeight = 120, kHalo = 16;
+constexpr int kWideBlock = kBlockWidth + 2 * kHalo;
+constexpr int kRing = 16;
+constexpr float kSsimC1 = 1e-4f, kSsimC2 = 9e-4f;
+
+struct LossRings {
+  alignas(64) float across[kRing][3][kWideBlock];   // blurred across: x, x^2, x y
+  alignas(64) float maps[kRing][3][kBlockWidth];    // g, f, e blurred across
+  alignas(64) float row[3][kWideBlock];             // g, f, e of one row
+};
+
+template <bool Masked>
+class LossBlock {
+ public:
+  LossBlock(Workspace& ws, const PhotoPlanes& photo, float ssim_weight, int channel, int x0, int y0, LossRings& rings)
+      : layout_(ws.layout),
+        picture_(ws.image.data() + channel * layout_.size),
+        photo_(photo.values.data() + channel * layout_.size),
+        mean_(photo.mean.data() + channel * layout_.size),
+        square_(photo.square.data() + channel * layout_.size),
+        kept_(photo.kept.data()),
+        gradient_(ws.d_image.data() + channel * layout_.size),
+        rings_(rings),
+        x0_(x0),
+        y0_(y0),
+        y1_(least(layout_.height, y0 + kStripHeight)),
+        columns_(least(kBlockWidth, (layout_.width - x0 + kWidth - 1) / kWidth * kWidth)) {
+    const Window window;
+    for (int i = 0; i <= kRadius; ++i) w_[i] = all(window.taps[i]);
+    const float each = 1.f / (3.f * static_cast<float>(photo.kept_count));
+    l1_slope_ = (1.f - ssim_weight) * each;
+    ssim_slope_ = -ssim_weight * each;
+  }
+
+  // Sums of |x - y| and of SSIM over the block's kept pixels.
+  void run(double* l1, double* ssim) {
+    l1_ = ssim_ = zeros();
+    for (int y = y0_ - 2 * kRadius; y < y1_ + 2 * kRadius; ++y) {
+      blur_picture_row(y);
+      if (y - kRadius < y0_ - kRadius) continue;
+      make_maps(y - kRadius);
+      if (y - 2 * kRadius >= y0_) write_gradient(y - 2 * kRadius);
+    }
+    *l1 = sum(l1_);
+    *ssim = sum(ssim_);
+  }
+
+ private:
+  bool in_picture(int y) const { return y >= 0 && y < layout_.height; }
+
+  // w times both neighbours at distance J, for x, x^2 and x y.
+  template <int J>
+  [[gnu::always_inline]] void tap(const RowWalk& x, const RowWalk& y, Floats& a, Floats& b, Floats& c) const {
+    const Floats left = x.at<-J>(), right = x.at<J>();
+    a = a + w_[J] * (left + right);
+    b = b + w_[J] * (left * left + right * right);
+    c = c + w_[J] * (left * y.at<-J>() + right * y.at<J>());
+  }
+
+  void prefetch_rows(int y) const {
+    if (y < kRadius || y >= layout_.height) return;
+    for (int x = 0; x < columns_ + 2 * kHalo; x += 16) {
+      const std::size_t maps = layout_.at(x0_ - kHalo + x, y - kRadius + 1);
+      const std::size_t next = layout_.at(x0_ - kHalo + x, least(y + 2, layout_.height));
+      prefetch(mean_ + maps);
+      prefetch(square_ + maps);
+      prefetch(picture_ + next);
+      prefetch(photo_ + next);
+    }
+  }
+
+  void blur_picture_row(int y) {
+    prefetch_rows(y);
+    auto* out = rings_.across[y & (kRing - 1)];
+    if (!in_picture(y)) {
+      __builtin_memset(out, 0, sizeof rings_.across[0]);
+      return;
+    }
+    RowWalk px(picture_ + layout_.at(x0_ - kHalo, y)), ph(photo_ + layout_.at(x0_ - kHalo, y));
+    for (int x = 0; x < columns_ + 2 * kHalo; x += kWidth) {
+      px.look_ahead();
+      ph.look_ahead();
+      Floats a = w_[0] * px.at<0>(), b = a * px.at<0>(), c = a * ph.at<0>();
+      Floats a2 = zeros(), b2 = zeros(), c2 = zeros();   // two chains of sums hide the additions' latency
+      tap<1>(px, ph, a, b, c);
+      tap<2>(px, ph, a2, b2, c2);
+      tap<3>(px, ph, a, b, c);
+      tap<4>(px, ph, a2, b2, c2);
+      tap<5>(px, ph, a, b, c);
+      store(out[0] + x, a + a2);
+      store(out[1] + x, b + b2);
+      store(out[2] + x, c + c2);
+      px.advance();
+      ph.advance();
+    }
+  }
+
+  Floats down_across(int map, int y, int x) const {
+    return blur_down([&](int row) __attribute__((always_inline)) { return rings_.across[row & (kRing - 1)][map] + x; },
+                     y, w_);
+  }
+  Floats down_maps(int map, int y, int x) const {
+    return blur_down([&](int row) __attribute__((always_inline)) { return rings_.maps[row & (kRing - 1)][map] + x; }, y,
+                     w_);
+  }
+
+  Mask counted(int x, int y) const {
+    if constexpr (Masked) return greater(load(kept_ + layout_.at(x, y)), all(.5f));
+    const Floats column = lane_numbers() + static_cast<float>(x);
+    return both(at_least(column, zeros()), greater(all(static_cast<float>(layout_.width)), column));
+  }
+
+  void make_maps(int y) {
+    auto* out = rings_.maps[y & (kRing - 1)];
+    if (!in_picture(y)) {
+      __builtin_memset(out, 0, sizeof rings_.maps[0]);
+      return;
+    }
+    const bool mine = y >= y0_ && y < y1_;
+    for (int x = 0; x < columns_ + 2 * kHalo; x += kWidth) {
+      const std::size_t at = layout_.at(x0_ - kHalo + x, y);
+      const Floats mx = down_across(0, y, x), xx = down_across(1, y, x), xy = down_across(2, y, x);
+      const Floats my = load(mean_ + at), yy = load(square_ + at);
+      const Floats n1 = 2.f * mx * my + kSsimC1, n2 = 2.f * (xy - mx * my) + kSsimC2;
+      const Floats d1 = mx * mx + my * my + kSsimC1, d2 = xx - mx * mx + yy - my * my + kSsimC2;
+      const Floats i1 = reciprocal(d1), i2 = reciprocal(d2), s1 = n1 * i1, s2 = n2 * i2, s = s1 * s2;
+      const Floats by_n1 = 2.f * s2 * i1, by_n2 = 2.f * s1 * i2, by_d1 = -2.f * s * i1, by_d2 = -s * i2;
+      const Mask in = counted(x0_ - kHalo + x, y);
+      store(rings_.row[0] + x, keep(in, my * (by_n1 - by_n2) + mx * (by_d1 - 2.f * by_d2)));
+      store(rings_.row[1] + x, keep(in, by_d2));
+      store(rings_.row[2] + x, keep(in, by_n2));
+      if (mine && x >= kHalo && x < columns_ + kHalo) {
+        ssim_ = ssim_ + keep(in, s);
+        l1_ = l1_ + keep(in, absolute(load(picture_ + at) - load(photo_ + at)));
+      }
+    }
+    for (int map = 0; map < 3; ++map) {
+      RowWalk row(rings_.row[map] + kHalo);
+      for (int x = 0; x < columns_; x += kWidth) {
+        row.look_ahead();
+        store(out[map] + x, blur_across(row, w_));
+        row.advance();
+      }
+    }
+  }
+
+  void write_gradient(int y) {
+    for (int x = 0; x < columns_; x += kWidth) {
+      const std::size_t at = layout_.at(x0_ + x, y);
+      const Floats g = down_maps(0, y, x), f = down_maps(1, y, x), e = down_maps(2, y, x);
+      const Floats px = load(picture_ + at), ph = load(photo_ + at), difference = px - ph;
+      const Floats sign = keep(greater(difference, zeros()), all(l1_slope_)) -
+                          keep(greater(zeros(), difference), all(l1_slope_));
+      Floats gradient = sign + ssim_slope_ * (g + 2.f * px * f + ph * e);
+      gradient = keep(counted(x0_ + x, y), gradient);   // the border stays 0, masked pixels feel nothing
+      store(gradient_ + at, gradient);
+    }
+  }
+
+  const PlaneLayout layout_;
+  const float *picture_, *photo_, *mean_, *square_, *kept_;
+  float* gradient_;
+  LossRings& rings_;
+  const int x0_, y0_, y1_, columns_;
+  Floats w_[kRadius + 1], l1_, ssim_;
+  float l1_slope_, ssim_slope_;
+};
+
+Loss photo_loss(Workspace& ws, Pool& pool, const PhotoPlanes& photo, float ssim_weight) {
+  const PlaneLayout& layout = ws.layout;
+  if (photo.kept_count == 0) {
+    __builtin_memset(ws.d_image.data(), 0, 3 * layout.size * sizeof(float));
+    return {};
+  }
+  const int blocks = (layout.width + kBlockWidth - 1) / kBlockWidth;
+  const int strips = (layout.height + kStripHeight - 1) / kStripHeight, tasks = 3 * blocks * strips;
+  ws.partial_sums.reserve(static_cast<std::size_t>(tasks) * 2);
+  pool.run(tasks, [&](int task, int) {
+    LossRings rings;   // 33 kB; every row is written before it is read
+    const int channel = task / (blocks * strips), x0 = task % blocks * kBlockWidth;
+    const int y0 = task / blocks % strips * kStripHeight;
+    double* sums = &ws.partial_sums[static_cast<std::size_t>(task) * 2];
+    if (photo.masked)
+      LossBlock<true>(ws, photo, ssim_weight, channel, x0, y0, rings).run(sums, sums + 1);
+    else
+      LossBlock<false>(ws, photo, ssim_weight, channel, x0, y0, rings).run(sums, sums + 1);
+  });
+  Loss loss;
+  for (int task = 0; task < tasks; ++task) {
+    loss.l1 += ws.partial_sums[static_cast<std::size_t>(task) * 2];
+    loss.ssim += ws.partial_sums[static_cast<std::size_t>(task) * 2 + 1];
+  }
+  const double each = 1.0 / (3.0 * static_cast<double>(photo.kept_count));
+  loss.l1 *= each;
+  loss.ssim *= each;
+  loss.total = (1 - ssim_weight) * loss.l1 + ssim_weight * (1 - loss.ssim);
+  return loss;
+}
+
+}  // namespace diorama::DIORAMA_LEVEL

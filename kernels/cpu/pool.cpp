@@ -1,0 +1,212 @@
+#include "pool.h"
+
+#include <atomic>
+#include <condition_variable>
+#include <cstdint>
+#include <cstdlib>
+#include <exception>
+#include <memory>
+#include <mutex>
+#include <stdexcept>
+#include <thread>
+#include <vector>
+#if defined(__x86_64__) || defined(__i386__)
+#include <immintrin.h>
+#endif
+#if defined(__unix__) || defined(__APPLE__)
+#include <pthread.h>
+#endif
+
+namespace diorama {
+namespace {
+
+constexpr int kMaxThreads = 256;
+constexpr int kSpins = 4000;   // about 50 us: longer than the gaps inside a step, shorter than anybody notices
+
+void relax() {
+#if defined(__x86_64__) || defined(__i386__)
+  _mm_pause();
+#elif defined(__aarch64__)
+  asm volatile("yield");
+#endif
+}
+
+// The workers of a process. A worker that the system does not schedule in time is not waited for: only those that
+// joined a job while it was open are. `state_` is job number (32 bits), open flag (1 bit), joined workers (31 bits).
+class Workers {
+ public:
+  explicit Workers(int threads) : threads_(threads) {
+    for (int i = 1; i < threads; ++i) workers_.emplace_back([this, i] { serve(i); });
+  }
+  ~Workers() {
+    {
+      std::lock_guard<std::mutex> lock(mutex_);
+      quit_ = true;
+      state_.fetch_add(kNextJob);
+    }
+    wake_.notify_all();
+    for (auto& worker : workers_) worker.join();
+  }
+  int threads() const { return threads_; }
+
+  void run(int tasks, void (*call)(void*, int, int), void* context) {
+    call_ = call;
+    context_ = context;
+    tasks_ = tasks;
+    next_.store(0, std::memory_order_relaxed);
+    error_ = nullptr;
+    const bool alone = threads_ == 1 || tasks < 2;
+    if (!alone) open_job();
+    work(0);
+    if (!alone) close_job();
+    if (error_) std::rethrow_exception(error_);
+  }
+
+ private:
+  static constexpr std::uint64_t kOpen = std::uint64_t{1} << 31;
+  static constexpr std::uint64_t kJoined = kOpen - 1;
+  static constexpr std::uint64_t kNextJob = std::uint64_t{1} << 32;
+  static std::uint64_t job_of(std::uint64_t state) { return state >> 32; }
+
+  void open_job() {
+    {
+      std::lock_guard<std::mutex> lock(mutex_);
+      const std::uint64_t job = job_of(state_.load(std::memory_order_relaxed)) + 1;
+      state_.store(job << 32 | kOpen, std::memory_order_release);
+    }
+    wake_.notify_all();
+  }
+
+  void close_job() {
+    state_.fetch_and(~kOpen, std::memory_order_acq_rel);
+    for (int spins = 0; state_.load(std::memory_order_acquire) & kJoined; ++spins)
+      spins < kSpins ? relax() : std::this_thread::yield();
+  }
+
+  void serve(int thread) {
+    FlushDenormals flush;
+    for (std::uint64_t seen = 0;;) {
+      std::uint64_t state = await_job_after(seen);
+      if (quit_) return;
+      seen = job_of(state);
+      while ((state & kOpen) && job_of(state) == seen)
+        if (state_.compare_exchange_weak(state, state + 1, std::memory_order_acq_rel)) {
+          work(thread);
+          state_.fetch_sub(1, std::memory_order_acq_rel);
+          break;
+        }
+    }
+  }
+
+  std::uint64_t await_job_after(std::uint64_t seen) {
+    for (int spins = 0; spins < kSpins; ++spins) {
+      const std::uint64_t state = state_.load(std::memory_order_acquire);
+      if (job_of(state) != seen) return state;
+      relax();
+    }
+    std::unique_lock<std::mutex> lock(mutex_);
+    wake_.wait(lock, [&] { return job_of(state_.load(std::memory_order_acquire)) != seen; });
+    return state_.load(std::memory_order_acquire);
+  }
+
+  void work(int thread) {
+    int task;
+    while ((task = next_.fetch_add(1, std::memory_order_relaxed)) < tasks_) {
+      try {
+        call_(context_, task, thread);
+      } catch (...) {
+        std::lock_guard<std::mutex> lock(error_mutex_);
+        if (!error_) error_ = std::current_exception();
+      }
+    }
+  }
+
+  const int threads_;
+  std::vector<std::thread> workers_;
+  std::mutex mutex_, error_mutex_;
+  std::condition_variable wake_;
+  std::atomic<std::uint64_t> state_{0};
+  std::atomic<bool> quit_{false};
+  std::atomic<int> next_{0};
+  int tasks_ = 0;
+  void (*call_)(void*, int, int) = nullptr;
+  void* context_ = nullptr;
+  std::exception_ptr error_;
+};
+
+int default_threads() {
+  if (const char* text = std::getenv("DIORAMA_THREADS")) {
+    const int count = std::atoi(text);
+    if (count >= 1) return count < kMaxThreads ? count : kMaxThreads;
+  }
+  const int count = static_cast<int>(std::thread::hardware_concurrency());
+  return count < 1 ? 1 : count < kMaxThreads ? count : kMaxThreads;
+}
+
+struct Shared {
+  std::mutex turn;
+  std::unique_ptr<Workers> workers;
+  std::atomic<int> threads{default_threads()};
+};
+
+void start_afresh_in_child();
+
+// Never destroyed: workers may not outlive static objects at exit, and joining there can deadlock.
+Shared*& shared_slot() {
+  static Shared* shared = [] {
+#if defined(__unix__) || defined(__APPLE__)
+    pthread_atfork(nullptr, nullptr, start_afresh_in_child);
+#endif
+    return new Shared;
+  }();
+  return shared;
+}
+Shared& shared() { return *shared_slot(); }
+
+// Threads do not survive fork(), and a lock held by one of them would stay locked for ever.
+void start_afresh_in_child() {
+  const int threads = shared().threads;
+  shared_slot() = new Shared;
+  shared().threads = threads;
+}
+
+}  // namespace
+
+#if defined(__x86_64__) || defined(__i386__)
+FlushDenormals::FlushDenormals() : saved_(_mm_getcsr()) { _mm_setcsr(static_cast<unsigned>(saved_) | 0x8040u); }
+FlushDenormals::~FlushDenormals() { _mm_setcsr(static_cast<unsigned>(saved_)); }
+#elif defined(__aarch64__)
+FlushDenormals::FlushDenormals() {
+  asm volatile("mrs %0, fpcr" : "=r"(saved_));
+  asm volatile("msr fpcr, %0" : : "r"(saved_ | (1ull << 24)));
+}
+FlushDenormals::~FlushDenormals() { asm volatile("msr fpcr, %0" : : "r"(saved_)); }
+#else
+FlushDenormals::FlushDenormals() : saved_(0) {}
+FlushDenormals::~FlushDenormals() = default;
+#endif
+
+int Pool::threads() const { return shared().workers->threads(); }
+void Pool::run(int tasks, void (*call)(void*, int, int), void* context) {
+  shared().workers->run(tasks, call, context);
+}
+
+Turn::Turn() {
+  Shared& s = shared();
+  std::unique_lock<std::mutex> lock(s.turn);
+  if (!s.workers || s.workers->threads() != s.threads) {
+    s.workers.reset();
+    s.workers = std::make_unique<Workers>(s.threads);
+  }
+  lock.release();
+}
+Turn::~Turn() { shared().turn.unlock(); }
+
+int thread_count() { return shared().threads; }
+
+void set_thread_count(int count) {
+  if (count < 1 || count > kMaxThreads) throw std::invalid_argument("the thread count must be 1 to 256");
+  shared().threads = count;
+}
+
+}  // namespace diorama

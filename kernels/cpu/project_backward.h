@@ -1,0 +1,120 @@
+// From a splat's sums over its pixels to the gradients of its 59 parameters: project.h backwards.
+#pragma once
+#include "workspace.h"
+#include "geometry.h"
+
+namespace diorama::DIORAMA_LEVEL {
+
+// d loss / d (centre in pixels, covariance xx, xy counted once, yy).
+struct EllipseGradient {
+  Floats px, py, xx, xy, yy;
+};
+
+// log alpha = log opacity - d^T K d / 2 with K the conic: its moments give the gradients of the mean and of K, and
+// d loss / d Sigma = -K (d loss / d K) K.
+inline EllipseGradient ellipse_gradient(const Geometry& g, const Floats* sums) {
+  const Floats a = g.conic_xx, b = g.conic_xy, c = g.conic_yy;
+  const Floats k_xx = -.5f * sums[kExx], k_xy = -.5f * sums[kExy], k_yy = -.5f * sums[kEyy];
+  const Floats m00 = a * k_xx + b * k_xy, m01 = a * k_xy + b * k_yy;
+  const Floats m10 = b * k_xx + c * k_xy, m11 = b * k_xy + c * k_yy;
+  return {a * sums[kEx] + b * sums[kEy], b * sums[kEx] + c * sums[kEy], -(m00 * a + m01 * b),
+          -2.f * (m00 * b + m01 * c), -(m10 * b + m11 * c)};
+}
+
+struct JacobianGradient {
+  Floats j00, j02, j11, j12;
+};
+
+// Through the flattened covariance to the Jacobian and to the splat's axes in the camera (d_axes, 9).
+inline JacobianGradient covariance_backward(const Geometry& g, const EllipseGradient& e, Floats* d_axes) {
+  JacobianGradient d = {zeros(), zeros(), zeros(), zeros()};
+  for (int k = 0; k < 3; ++k) {
+    const Floats d_x = 2.f * e.xx * g.row_x[k] + e.xy * g.row_y[k];
+    const Floats d_y = 2.f * e.yy * g.row_y[k] + e.xy * g.row_x[k];
+    d.j00 = d.j00 + d_x * g.axes[k];
+    d.j02 = d.j02 + d_x * g.axes[6 + k];
+    d.j11 = d.j11 + d_y * g.axes[3 + k];
+    d.j12 = d.j12 + d_y * g.axes[6 + k];
+    d_axes[k] = g.j00 * d_x;
+    d_axes[3 + k] = g.j11 * d_y;
+    d_axes[6 + k] = g.j02 * d_x + g.j12 * d_y;
+  }
+  return d;
+}
+
+// Axes = camera rotation * splat rotation * scale: to log scales and to the quaternion as it is stored, unnormalised.
+inline void axes_backward(const Geometry& g, const Eye& eye, const Floats* d_axes, Floats* out) {
+  Floats d_turn[9], d[9];
+  for (int k = 0; k < 3; ++k) {
+    out[kLogScale + k] =
+        (d_axes[k] * g.turn[k] + d_axes[3 + k] * g.turn[3 + k] + d_axes[6 + k] * g.turn[6 + k]) * g.scale[k];
+    for (int i = 0; i < 3; ++i) d_turn[i * 3 + k] = d_axes[i * 3 + k] * g.scale[k];
+  }
+  const float* c = eye.rotation;
+  for (int i = 0; i < 3; ++i)
+    for (int k = 0; k < 3; ++k) d[i * 3 + k] = c[i] * d_turn[k] + c[3 + i] * d_turn[3 + k] + c[6 + i] * d_turn[6 + k];
+  const Floats w = g.w, x = g.qx, y = g.qy, z = g.qz;
+  const Floats dw = 2.f * (z * (d[3] - d[1]) + y * (d[2] - d[6]) + x * (d[7] - d[5]));
+  const Floats dx = 2.f * (y * (d[1] + d[3]) + z * (d[2] + d[6]) + w * (d[7] - d[5]) - 2.f * x * (d[4] + d[8]));
+  const Floats dy = 2.f * (x * (d[1] + d[3]) + z * (d[5] + d[7]) + w * (d[2] - d[6]) - 2.f * y * (d[0] + d[8]));
+  const Floats dz = 2.f * (x * (d[2] + d[6]) + y * (d[5] + d[7]) + w * (d[3] - d[1]) - 2.f * z * (d[0] + d[4]));
+  const Floats along = dw * w + dx * x + dy * y + dz * z;   // the length does not matter to the picture
+  out[kQuaternion] = (dw - along * w) * g.inv_norm;
+  out[kQuaternion + 1] = (dx - along * x) * g.inv_norm;
+  out[kQuaternion + 2] = (dy - along * y) * g.inv_norm;
+  out[kQuaternion + 3] = (dz - along * z) * g.inv_norm;
+}
+
+// Colour to coefficients and to the direction of sight, which turns as the centre moves (d_mean, added to).
+inline void color_backward(const Parameters& p, const Geometry& g, int degree, const Floats* sums, Floats* out,
+                           Floats* d_mean) {
+  const int count = coefficient_count(degree);
+  const Floats *n = g.direction;
+  Floats basis[16], raw[3], d_color[3], d_basis[16], d[3];
+  sh_basis(degree, n[0], n[1], n[2], basis);
+  raw_color(p, basis, count, raw);
+  for (int c = 0; c < 3; ++c) d_color[c] = keep(greater(raw[c], zeros()), sums[kRed + c]);
+  for (int j = 0; j < count; ++j) {
+    d_basis[j] = zeros();
+    for (int c = 0; c < 3; ++c) {
+      out[kHarmonics + 3 * j + c] = basis[j] * d_color[c];
+      d_basis[j] = d_basis[j] + p[kHarmonics + 3 * j + c] * d_color[c];
+    }
+  }
+  sh_gradient(degree, n[0], n[1], n[2], d_basis, d);
+  const Floats along = d[0] * n[0] + d[1] * n[1] + d[2] * n[2];
+  for (int k = 0; k < 3; ++k) d_mean[k] = d_mean[k] + (d[k] - along * n[k]) * g.inv_distance;
+}
+
+// Where the Jacobian is not held, j02 = -fx x / z^2 moves with x and z; where it is, with z only.
+inline void centre_backward(const Geometry& g, const Eye& eye, const EllipseGradient& e, const JacobianGradient& j,
+                            Floats d_z, Floats* d_mean) {
+  const Mask free_x = within(g.u, all(eye.u_low), all(eye.u_high));
+  const Mask free_y = within(g.v, all(eye.v_low), all(eye.v_high));
+  const Floats fx_z2 = g.j00 * g.inv_z, fy_z2 = g.j11 * g.inv_z;
+  const Floats dx = g.j00 * e.px - keep(free_x, fx_z2 * j.j02);
+  const Floats dy = g.j11 * e.py - keep(free_y, fy_z2 * j.j12);
+  const Floats dz = d_z - (fx_z2 * g.x * e.px + fy_z2 * g.y * e.py) - fx_z2 * j.j00 - fy_z2 * j.j11 +
+                    fx_z2 * g.u_held * j.j02 + fy_z2 * g.v_held * j.j12 + keep(free_x, fx_z2 * g.u * j.j02) +
+                    keep(free_y, fy_z2 * g.v * j.j12);
+  const float* r = eye.rotation;
+  for (int k = 0; k < 3; ++k) d_mean[k] = d_mean[k] + r[k] * dx + r[3 + k] * dy + r[6 + k] * dz;
+}
+
+// All gradients of one register of splats into out[0 .. 11 + 3 (degree + 1)^2), lanes outside of `visible` 0; and the
+// pixels' pull on the centre, which densification watches.
+inline void project_group_backward(const Parameters& p, const Geometry& g, const Eye& eye, int degree, Mask visible,
+                                   const Floats* sums, Floats* out, EllipseGradient* ellipse) {
+  *ellipse = ellipse_gradient(g, sums);
+  Floats d_axes[9], d_mean[3] = {zeros(), zeros(), zeros()};
+  const JacobianGradient j = covariance_backward(g, *ellipse, d_axes);
+  axes_backward(g, eye, d_axes, out);
+  color_backward(p, g, degree, sums, out, d_mean);
+  centre_backward(g, eye, *ellipse, j, sums[kDepth], d_mean);
+  for (int k = 0; k < 3; ++k) out[kMean + k] = d_mean[k];
+  out[kLogitOpacity] = sums[kE] * (1.f - g.opacity);   // e is by log alpha
+  if (bits(visible) != (1u << kWidth) - 1)
+    for (int k = 0; k < kHarmonics + 3 * coefficient_count(degree); ++k) out[k] = keep(visible, out[k]);
+}
+
+}  // namespace diorama::DIORAMA_LEVEL

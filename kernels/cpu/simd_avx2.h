@@ -1,0 +1,99 @@
+// 8 lanes: AVX2, FMA and BMI2.
+#pragma once
+#include <immintrin.h>
+
+namespace diorama::DIORAMA_LEVEL {
+
+constexpr int kWidth = 8;
+using Floats = __m256;
+using Ints = __m256i;
+using Mask = __m256;   // all bits of a lane set or clear
+
+inline Floats all(float x) { return _mm256_set1_ps(x); }
+inline Floats load(const float* p) { return _mm256_loadu_ps(p); }
+inline void store(float* p, Floats a) { _mm256_storeu_ps(p, a); }
+inline Ints load_ints(const std::uint32_t* p) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)); }
+inline void store_ints(int* p, Ints a) { _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), a); }
+inline Floats lane_numbers() { return _mm256_setr_ps(0, 1, 2, 3, 4, 5, 6, 7); }
+
+inline Floats minimum(Floats a, Floats b) { return _mm256_min_ps(a, b); }   // b where a lane is NaN
+inline Floats maximum(Floats a, Floats b) { return _mm256_max_ps(a, b); }   // b where a lane is NaN
+inline Floats square_root(Floats a) { return _mm256_sqrt_ps(a); }
+inline Floats absolute(Floats a) { return _mm256_andnot_ps(all(-0.f), a); }
+inline Floats round_nearest(Floats a) { return _mm256_round_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
+inline Floats floor(Floats a) { return _mm256_floor_ps(a); }
+inline Floats ceil(Floats a) { return _mm256_ceil_ps(a); }
+
+inline Mask greater(Floats a, Floats b) { return _mm256_cmp_ps(a, b, _CMP_GT_OQ); }
+inline Mask at_least(Floats a, Floats b) { return _mm256_cmp_ps(a, b, _CMP_GE_OQ); }
+inline Mask both(Mask a, Mask b) { return _mm256_and_ps(a, b); }
+inline unsigned bits(Mask m) { return static_cast<unsigned>(_mm256_movemask_ps(m)); }
+inline bool any(Mask m) { return bits(m) != 0; }
+inline Mask mask_from_bits(unsigned lanes) {
+  const __m256i one_each = _mm256_setr_epi32(1, 2, 4, 8, 16, 32, 64, 128);
+  const __m256i chosen = _mm256_and_si256(_mm256_set1_epi32(static_cast<int>(lanes)), one_each);
+  return _mm256_castsi256_ps(_mm256_cmpeq_epi32(chosen, one_each));
+}
+inline Floats choose(Mask m, Floats a, Floats b) { return _mm256_blendv_ps(b, a, m); }   // m ? a : b
+inline Floats keep(Mask m, Floats a) { return _mm256_and_ps(m, a); }                     // m ? a : 0
+inline Floats negative_where(Mask m, Floats a) {                                         // m ? -|a| : a
+  return _mm256_or_ps(a, _mm256_and_ps(m, all(-0.f)));
+}
+
+// times_power_of_two adds to the exponent's bits, which would wrap around below 2^-126.
+inline Floats above_underflow(Floats x) { return maximum(x, all(-126.f)); }
+inline Floats times_power_of_two(Floats a, Floats e) {
+  const __m256i shifted = _mm256_slli_epi32(_mm256_cvtps_epi32(e), 23);
+  return _mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(a), shifted));
+}
+inline Floats exponent_of(Floats a) {
+  const __m256i biased = _mm256_srli_epi32(_mm256_castps_si256(a), 23);
+  return _mm256_cvtepi32_ps(_mm256_sub_epi32(biased, _mm256_set1_epi32(127)));
+}
+inline Floats mantissa_of(Floats a) {
+  return _mm256_or_ps(_mm256_and_ps(a, _mm256_castsi256_ps(_mm256_set1_epi32(0x7fffff))), all(1.f));
+}
+
+// 12 bits from a table, doubled by one step of Newton's.
+inline Floats reciprocal(Floats a) {
+  const Floats r = _mm256_rcp_ps(a);
+  return r * (2.f - a * r);
+}
+inline Floats reciprocal_root(Floats a) {
+  const Floats r = _mm256_rsqrt_ps(a);
+  return r * (1.5f - .5f * a * r * r);
+}
+
+inline Ints to_ints(Floats a) { return _mm256_cvtps_epi32(a); }
+inline Ints times_sixteen(Ints a) { return _mm256_slli_epi32(a, 4); }
+inline Floats gather(const float* base, Ints index) { return _mm256_i32gather_ps(base, index, 4); }
+
+inline float sum(Floats a) {
+  __m128 x = _mm_add_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
+  x = _mm_add_ps(x, _mm_movehl_ps(x, x));
+  return _mm_cvtss_f32(_mm_add_ss(x, _mm_movehdup_ps(x)));
+}
+inline __m256 halves_added(Floats a) { return a; }
+
+}  // namespace diorama::DIORAMA_LEVEL
+
+#include "simd_sums.h"
+
+namespace diorama::DIORAMA_LEVEL {
+
+// A walk along a row, one register at a time; at<J>() is the row around the present place shifted by J elements.
+class RowWalk {
+ public:
+  explicit RowWalk(const float* row) : place_(row) {}
+  void look_ahead() {}
+  template <int J>
+  Floats at() const {
+    return load(place_ + J);
+  }
+  void advance() { place_ += kWidth; }
+
+ private:
+  const float* place_;
+};
+
+}  // namespace diorama::DIORAMA_LEVEL

@@ -1,0 +1,95 @@
+// 16 lanes: AVX-512 F, BW, CD, DQ and VL.
+#pragma once
+#include <immintrin.h>
+
+namespace diorama::DIORAMA_LEVEL {
+
+constexpr int kWidth = 16;
+using Floats = __m512;
+using Ints = __m512i;
+using Mask = __mmask16;
+
+inline Floats all(float x) { return _mm512_set1_ps(x); }
+inline Floats load(const float* p) { return _mm512_loadu_ps(p); }
+inline void store(float* p, Floats a) { _mm512_storeu_ps(p, a); }
+inline Ints load_ints(const std::uint32_t* p) { return _mm512_loadu_si512(p); }
+inline void store_ints(int* p, Ints a) { _mm512_storeu_si512(p, a); }
+inline Floats lane_numbers() { return _mm512_setr_ps(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15); }
+
+inline Floats minimum(Floats a, Floats b) { return _mm512_min_ps(a, b); }   // b where a lane is NaN
+inline Floats maximum(Floats a, Floats b) { return _mm512_max_ps(a, b); }   // b where a lane is NaN
+inline Floats square_root(Floats a) { return _mm512_sqrt_ps(a); }
+inline Floats absolute(Floats a) { return _mm512_abs_ps(a); }
+inline Floats round_nearest(Floats a) { return _mm512_roundscale_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
+inline Floats floor(Floats a) { return _mm512_roundscale_ps(a, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC); }
+inline Floats ceil(Floats a) { return _mm512_roundscale_ps(a, _MM_FROUND_TO_POS_INF | _MM_FROUND_NO_EXC); }
+
+inline Mask greater(Floats a, Floats b) { return _mm512_cmp_ps_mask(a, b, _CMP_GT_OQ); }
+inline Mask at_least(Floats a, Floats b) { return _mm512_cmp_ps_mask(a, b, _CMP_GE_OQ); }
+inline Mask both(Mask a, Mask b) { return a & b; }
+inline unsigned bits(Mask m) { return m; }
+inline bool any(Mask m) { return m != 0; }
+inline Mask mask_from_bits(unsigned lanes) { return static_cast<Mask>(lanes); }
+inline Floats choose(Mask m, Floats a, Floats b) { return _mm512_mask_blend_ps(m, b, a); }   // m ? a : b
+inline Floats keep(Mask m, Floats a) { return _mm512_maskz_mov_ps(m, a); }                   // m ? a : 0
+inline Floats negative_where(Mask m, Floats a) { return _mm512_mask_or_ps(a, m, a, all(-0.f)); }   // m ? -|a| : a
+
+inline Floats above_underflow(Floats x) { return x; }   // times_power_of_two underflows by itself
+inline Floats times_power_of_two(Floats a, Floats e) { return _mm512_scalef_ps(a, e); }
+inline Floats exponent_of(Floats a) { return _mm512_getexp_ps(a); }
+inline Floats mantissa_of(Floats a) { return _mm512_getmant_ps(a, _MM_MANT_NORM_1_2, _MM_MANT_SIGN_zero); }
+
+// 14 bits from a table, doubled by one step of Newton's.
+inline Floats reciprocal(Floats a) {
+  const Floats r = _mm512_rcp14_ps(a);
+  return r * (2.f - a * r);
+}
+inline Floats reciprocal_root(Floats a) {
+  const Floats r = _mm512_rsqrt14_ps(a);
+  return r * (1.5f - .5f * a * r * r);
+}
+
+inline Ints to_ints(Floats a) { return _mm512_cvtps_epi32(a); }
+inline Ints times_sixteen(Ints a) { return _mm512_slli_epi32(a, 4); }
+inline Floats gather(const float* base, Ints index) { return _mm512_i32gather_ps(index, base, 4); }
+
+inline float sum(Floats a) { return _mm512_reduce_add_ps(a); }
+inline __m256 halves_added(Floats a) {
+  return _mm256_add_ps(_mm512_castps512_ps256(a), _mm512_extractf32x8_ps(a, 1));
+}
+
+}  // namespace diorama::DIORAMA_LEVEL
+
+#include "simd_sums.h"
+
+namespace diorama::DIORAMA_LEVEL {
+
+// A walk along a row, one register at a time; at<J>() is the row around the present place shifted by J elements,
+// -5 to 5. One instruction on registers at hand is cheaper than a load that straddles cache lines.
+class RowWalk {
+ public:
+  explicit RowWalk(const float* row) : place_(row), before_(load(row - kWidth)), here_(load(row)) {}
+  void look_ahead() { after_ = load(place_ + kWidth); }
+  template <int J>
+  Floats at() const {
+    if constexpr (J == 0) return here_;
+    if constexpr (J > 0) return shifted<J>(after_, here_);
+    return shifted<16 + J>(here_, before_);
+  }
+  void advance() {
+    before_ = here_;
+    here_ = after_;
+    place_ += kWidth;
+  }
+
+ private:
+  template <int J>
+  static Floats shifted(Floats high, Floats low) {
+    if constexpr (J <= 0 || J >= 16) return low;
+    else return _mm512_castsi512_ps(_mm512_alignr_epi32(_mm512_castps_si512(high), _mm512_castps_si512(low), J));
+  }
+  const float* place_;
+  Floats before_, here_, after_{};
+};
+
+}  // namespace diorama::DIORAMA_LEVEL

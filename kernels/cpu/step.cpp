@@ -1,0 +1,165 @@
+#include "step.h"
+
+#include <chrono>
+#include <cstring>
+#include <mutex>
+#include <vector>
+
+#include "sort.h"
+
+namespace diorama {
+namespace {
+
+constexpr std::size_t kIdleWorkspaces = 2;
+
+struct Idle {
+  std::mutex mutex;
+  std::vector<std::unique_ptr<Workspace>> workspaces;
+};
+Idle& idle() {
+  static Idle* workspaces = new Idle;   // loans may outlive static objects
+  return *workspaces;
+}
+
+class PhaseClock {
+ public:
+  explicit PhaseClock(double* ms) : ms_(ms), last_(Clock::now()) {}
+  void done(Phase phase) {
+    const auto now = Clock::now();
+    ms_[phase] = std::chrono::duration<double, std::milli>(now - last_).count();
+    last_ = now;
+  }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  double* ms_;
+  Clock::time_point last_;
+};
+
+void fit_plane(Scratch<float>& plane, std::size_t floats, bool clear) {
+  plane.reserve(floats);
+  if (clear) std::memset(plane.data(), 0, floats * sizeof(float));
+}
+
+void draw(Workspace& ws, Pool& pool, const Level& level, const Camera& camera, const Splats& splats,
+          const float* background, const float* kept, bool with_depth, PhaseClock& clock) {
+  fit_planes(ws, camera.width, camera.height, with_depth);
+  ws.camera = camera;
+  ws.tiles_x = (camera.width + level.tile_width - 1) / level.tile_width;
+  ws.tiles_y = (camera.height + level.tile_height - 1) / level.tile_height;
+  level.project(ws, pool, splats);
+  clock.done(kProject);
+  sort_by_depth(ws, pool, splats.count);
+  clock.done(kSort);
+  level.bin(ws, pool);
+  clock.done(kBin);
+  level.forward(ws, pool, with_depth, background, kept);
+  clock.done(kForward);
+}
+
+}  // namespace
+
+WorkspaceLoan::WorkspaceLoan() {
+  {
+    std::lock_guard<std::mutex> lock(idle().mutex);
+    if (!idle().workspaces.empty()) {
+      workspace_ = std::move(idle().workspaces.back());
+      idle().workspaces.pop_back();
+    }
+  }
+  if (!workspace_) workspace_ = std::make_unique<Workspace>();
+}
+
+WorkspaceLoan::~WorkspaceLoan() {
+  if (!workspace_ || spoilt_) return;
+  std::lock_guard<std::mutex> lock(idle().mutex);
+  if (idle().workspaces.size() < kIdleWorkspaces) idle().workspaces.push_back(std::move(workspace_));
+}
+
+void free_workspaces() {
+  std::lock_guard<std::mutex> lock(idle().mutex);
+  idle().workspaces.clear();
+}
+
+void fit_planes(Workspace& ws, int width, int height, bool with_depth) {
+  const bool clear = !ws.layout.fits(width, height);   // only then may something stand in the borders
+  ws.layout = PlaneLayout::of(width, height);
+  const std::size_t size = ws.layout.size;
+  fit_plane(ws.image, 3 * size, clear);
+  fit_plane(ws.d_image, 3 * size, clear);
+  fit_plane(ws.left, size, clear);
+  if (!with_depth) return;
+  for (Scratch<float>* plane : {&ws.depth, &ws.d_left, &ws.d_depth}) fit_plane(*plane, size, true);
+}
+
+void render(Workspace& ws, Pool& pool, const Level& level, const Camera& camera, const Splats& splats,
+            const float* background, bool with_depth) {
+  PhaseClock clock(ws.phase_ms);
+  draw(ws, pool, level, camera, splats, background, nullptr, with_depth, clock);
+}
+
+void render_backward(Workspace& ws, Pool& pool, const Level& level, const Splats& splats, float* gradients) {
+  PhaseClock clock(ws.phase_ms);
+  level.backward(ws, pool, splats.count, true, false);
+  clock.done(kBackward);
+  GradientSink sink;
+  sink.gradients = gradients;
+  level.update(ws, pool, splats, sink);
+  clock.done(kUpdate);
+}
+
+Loss train_step(Workspace& ws, Pool& pool, const Level& level, const Camera& camera, Splats splats,
+                float* first_moments, float* second_moments, Photo& photo, const StepOptions& options,
+                const Statistics& statistics) {
+  splats.degree = options.sh_degree;
+  const PhotoPlanes& planes = photo.planes(level, pool);
+  PhaseClock clock(ws.phase_ms);
+  draw(ws, pool, level, camera, splats, options.background, planes.masked ? planes.kept.data() : nullptr, false, clock);
+  const Loss loss = level.photo_loss(ws, pool, planes, options.ssim_weight);
+  clock.done(kLossPhase);
+  level.backward(ws, pool, splats.count, false, options.deterministic);
+  clock.done(kBackward);
+  GradientSink sink;
+  sink.first_moments = first_moments;
+  sink.second_moments = second_moments;
+  sink.adam = options.adam;
+  sink.gradient_norms = statistics.gradient_norms;
+  sink.views = statistics.views;
+  sink.max_radii = statistics.max_radii;
+  level.update(ws, pool, splats, sink);
+  clock.done(kUpdate);
+  return loss;
+}
+
+void set_extra_gradients(Workspace& ws, const float* d_alpha, const float* d_depth) {
+  for (Scratch<float>* plane : {&ws.d_left, &ws.d_depth}) fit_plane(*plane, ws.layout.size, true);
+  if (d_depth) write_planes(ws.layout, d_depth, 1, ws.d_depth.data());
+  if (!d_alpha) return;
+  write_planes(ws.layout, d_alpha, 1, ws.d_left.data());
+  for (std::size_t i = 0; i < ws.layout.size; ++i) ws.d_left[i] = -ws.d_left[i];
+}
+
+void hide_masked(Workspace& ws, const PhotoPlanes& photo) {
+  for (int c = 0; c < 3; ++c)
+    for (std::size_t i = 0; i < ws.layout.size; ++i) ws.image[c * ws.layout.size + i] *= photo.kept[i];
+}
+
+void read_planes(const PlaneLayout& layout, const float* planes, int channels, float* out) {
+  for (int y = 0; y < layout.height; ++y)
+    for (int c = 0; c < channels; ++c) {
+      const float* row = planes + c * layout.size + layout.at(0, y);
+      float* to = out + static_cast<std::size_t>(y) * layout.width * channels + c;
+      for (int x = 0; x < layout.width; ++x) to[static_cast<std::size_t>(x) * channels] = row[x];
+    }
+}
+
+void write_planes(const PlaneLayout& layout, const float* values, int channels, float* planes) {
+  for (int y = 0; y < layout.height; ++y)
+    for (int c = 0; c < channels; ++c) {
+      float* row = planes + c * layout.size + layout.at(0, y);
+      const float* from = values + static_cast<std::size_t>(y) * layout.width * channels + c;
+      for (int x = 0; x < layout.width; ++x) row[x] = from[static_cast<std::size_t>(x) * channels];
+    }
+}
+
+}  // namespace diorama

@@ -1,0 +1,65 @@
+// The kernels strung together: a picture, its gradient, a training step.
+#pragma once
+#include <memory>
+
+#include "level.h"
+#include "photo_cache.h"
+
+namespace diorama {
+
+// A workspace lent for as long as this lives, then reused by whoever asks next.
+class WorkspaceLoan {
+ public:
+  WorkspaceLoan();
+  ~WorkspaceLoan();
+  WorkspaceLoan(WorkspaceLoan&&) = default;
+  WorkspaceLoan& operator=(WorkspaceLoan&&) = delete;
+  Workspace& operator*() { return *workspace_; }
+  Workspace* operator->() { return workspace_.get(); }
+  // A workspace on which work was broken off by an error is not used again: spoil() before, keep() after.
+  void spoil() { spoilt_ = true; }
+  void keep() { spoilt_ = false; }
+
+ private:
+  std::unique_ptr<Workspace> workspace_;
+  bool spoilt_ = false;
+};
+void free_workspaces();
+
+struct StepOptions {
+  AdamOptions adam;
+  int sh_degree = 3;
+  float ssim_weight = 0.2f;
+  float background[3] = {0, 0, 0};
+  bool deterministic = false;
+};
+
+struct Statistics {   // (count,) each, or null; see SplatStatistics in kernels/steps.py
+  float *gradient_norms = nullptr, *views = nullptr, *max_radii = nullptr;
+};
+
+// Phases project to forward. With depth, ws.left and ws.depth are ready for render_backward too.
+void render(Workspace& ws, Pool& pool, const Level& level, const Camera& camera, const Splats& splats,
+            const float* background, bool with_depth);
+
+// From ws.d_image, ws.d_left and ws.d_depth to the gradients of the parameters. Only after `render` with depth.
+void render_backward(Workspace& ws, Pool& pool, const Level& level, const Splats& splats, float* gradients);
+
+// One step, in place. Splats.degree is overruled by the options.
+Loss train_step(Workspace& ws, Pool& pool, const Level& level, const Camera& camera, Splats splats,
+                float* first_moments, float* second_moments, Photo& photo, const StepOptions& options,
+                const Statistics& statistics);
+
+void fit_planes(Workspace& ws, int width, int height, bool with_depth);
+
+// d_left = -d_alpha, as alpha = 1 - left; null counts as zero. Both are (height, width).
+void set_extra_gradients(Workspace& ws, const float* d_alpha, const float* d_depth);
+
+// Sets the picture's masked pixels to 0, like the photo's.
+void hide_masked(Workspace& ws, const PhotoPlanes& photo);
+
+// Between planes and (height, width, channels) arrays.
+void read_planes(const PlaneLayout& layout, const float* planes, int channels, float* out);
+void write_planes(const PlaneLayout& layout, const float* values, int channels, float* planes);
+
+}  // namespace diorama

@@ -1,0 +1,65 @@
+// Plain types that all kernels share. No knowledge of Python, scenes or SIMD levels.
+#pragma once
+#include <cstdint>
+
+namespace diorama {
+
+// Splat parameters are stored in blocks of 16 splats: blocks[block][parameter][lane], float32. 16 is the widest SIMD
+// register; narrower levels work through a block in several groups.
+constexpr int kLanes = 16;
+constexpr int kParameters = 59;
+constexpr int kMean = 0;         // 3, world
+constexpr int kQuaternion = 3;   // 4, wxyz, any length but zero
+constexpr int kLogScale = 7;     // 3
+constexpr int kLogitOpacity = 10;
+constexpr int kHarmonics = 11;   // 16 coefficients x 3 channels, coefficient-major
+constexpr int kBlockFloats = kParameters * kLanes;
+
+// The picture model; the same constants, with their meaning, stand in kernels/twin.py.
+constexpr float kNear = 0.01f;
+constexpr float kLowPass = 0.3f;              // px^2, added to the covariance's diagonal
+constexpr float kMaxCovariance = 1e15f;       // px^2, larger splats are dropped before float32 overflows
+constexpr float kMinAlpha = 1.f / 255.f;
+constexpr float kMaxAlpha = 0.999f;
+constexpr float kStop = 1e-4f;                // transmittance at which a pixel is full
+constexpr float kMargin = 0.3f;               // of the half picture, beyond which the Jacobian is held
+
+constexpr int kMaxSize = 16000;               // px; tile numbers must fit into 11 bits (Span)
+
+struct Camera {
+  int width = 0, height = 0;
+  float fx = 0, fy = 0, cx = 0, cy = 0;
+  float rotation[9] = {}, translation[3] = {};   // cam_from_world, row-major
+};
+
+struct Splats {
+  float* blocks = nullptr;
+  int count = 0;                                 // lanes from `count` on are padding
+  int degree = 3;                                // of the spherical harmonics that are read, 0 to 3
+  int block_count() const { return (count + kLanes - 1) / kLanes; }
+};
+
+// Learning rates by kind of parameter and the rest of Adam (Kingma and Ba 2015), and the regularizers of 3DGS-MCMC
+// (Kheradmand et al. 2024, eq. 11).
+struct AdamOptions {
+  int step = 1;                                  // 1 for the first
+  float lr_means = 0, lr_quats = 0, lr_log_scales = 0, lr_opacities = 0, lr_sh0 = 0, lr_sh_rest = 0;
+  float beta1 = 0.9f, beta2 = 0.999f, epsilon = 1e-15f;
+  float opacity_reg = 0, scale_reg = 0;
+  bool dense = true;                             // false: splats that the picture does not show keep still
+};
+
+// What happens to the gradients of the 59 parameters once they are known: written out, or used up by Adam on the spot.
+struct GradientSink {
+  float* gradients = nullptr;                    // blocks, or null
+  float *first_moments = nullptr, *second_moments = nullptr;   // blocks, or null for no Adam step
+  AdamOptions adam;
+  // Statistics for densification, each (count,) or null; see SplatStatistics in kernels/steps.py.
+  float *gradient_norms = nullptr, *views = nullptr, *max_radii = nullptr;
+};
+
+struct Loss {
+  double total = 0, l1 = 0, ssim = 0;            // l1, ssim: means over the kept pixels and channels
+};
+
+}  // namespace diorama

@@ -1,0 +1,141 @@
+// The last phase of a step: every splat's gradients are put together and used up on the spot, while its parameters are
+// in the cache anyway.
+#pragma once
+#include "pool.h"
+#include "adam.h"
+#include "project.h"
+#include "project_backward.h"
+
+namespace diorama::DIORAMA_LEVEL {
+
+// Flags are bytes of 0 or 1; the product moves the lowest bit of byte i to bit 56 + i (little-endian).
+inline std::uint32_t read_lanes(const std::uint8_t* flags) {
+  std::uint32_t lanes = 0;
+  for (int l = 0; l < kWidth; l += 8) {
+    std::uint64_t eight;
+    __builtin_memcpy(&eight, flags + l, sizeof eight);
+    lanes |= static_cast<std::uint32_t>(eight * 0x0102040810204080u >> 56) << l;
+  }
+  return lanes;
+}
+
+// Adds up the slots' sums of a register of splats, lane by lane, and leaves zeros behind for the next step.
+inline void collect_sums(Workspace& ws, int first, Floats* sums) {
+  alignas(64) float table[kGradientSums][kWidth] = {};
+  for (int s = 0; s < ws.slot_count; ++s) {
+    std::uint8_t* touched = &ws.slots[s].touched[first];
+    for (std::uint32_t m = read_lanes(touched); m; m &= m - 1) {
+      const int lane = __builtin_ctz(m);
+      float* mine = &ws.slots[s].sums[static_cast<std::size_t>(first + lane) * kGradientSums];
+      for (int k = 0; k <= kDepth; ++k) table[k][lane] += mine[k];
+      __builtin_memset(mine, 0, sizeof(float) * (kDepth + 1));
+    }
+    __builtin_memset(touched, 0, kWidth);
+  }
+  for (int k = 0; k <= kDepth; ++k) sums[k] = load(table[k]);
+}
+
+// The pull on the centre is counted in half pictures as gsplat does, so that its thresholds carry over.
+inline void note_statistics(const GradientSink& sink, const Eye& eye, const Geometry& g, const EllipseGradient& e,
+                            std::uint32_t visible, int first) {
+  const Floats x = e.px * (.5f * eye.width), y = e.py * (.5f * eye.height);
+  const Floats half = .5f * (g.xx + g.yy);
+  const Floats largest = half + square_root(maximum(half * half - g.det, zeros()));
+  alignas(64) float norms[kWidth], radii[kWidth];
+  store(norms, square_root(x * x + y * y));
+  store(radii, 3.f * square_root(largest));
+  for (std::uint32_t m = visible; m; m &= m - 1) {
+    const int lane = __builtin_ctz(m), i = first + lane;
+    sink.gradient_norms[i] += norms[lane];
+    sink.views[i] += 1.f;
+    if (radii[lane] > sink.max_radii[i]) sink.max_radii[i] = radii[lane];
+  }
+}
+
+// Mean opacity and mean scale are part of the loss for every splat, seen or not.
+inline void add_regularizers(const AdamOptions& o, const Parameters& p, int count, Mask real, Floats* out) {
+  if (o.opacity_reg != 0) {
+    const Floats opacity = 1.f / (1.f + exponential(-p[kLogitOpacity]));
+    const float each = o.opacity_reg / static_cast<float>(count);
+    out[kLogitOpacity] = out[kLogitOpacity] + keep(real, each * opacity * (1.f - opacity));
+  }
+  if (o.scale_reg != 0) {
+    const float each = o.scale_reg / (3.f * static_cast<float>(count));
+    for (int k = 0; k < 3; ++k)
+      out[kLogScale + k] = out[kLogScale + k] + keep(real, each * exponential(p[kLogScale + k]));
+  }
+}
+
+struct UpdateContext {
+  Workspace& ws;
+  const Splats& splats;
+  const GradientSink& sink;
+  Eye eye;
+  AdamConstants adam;
+  int used;   // parameters up to the last harmonic that is read; those beyond are not touched
+};
+
+inline void update_group(const UpdateContext& u, std::size_t offset, int first) {
+  const std::uint32_t real = real_lanes(first, u.splats.count);
+  if (!real) return;
+  const std::uint32_t visible = read_lanes(&u.ws.visible[first]);
+  const AdamOptions& o = u.sink.adam;
+  const bool moves = u.sink.first_moments && (visible || o.dense);
+  if (!moves && !u.sink.gradients && !visible) return;
+  const Parameters p{u.splats.blocks + offset};
+  Floats out[kParameters];
+  if (visible) {
+    Floats sums[kDepth + 1];
+    collect_sums(u.ws, first, sums);
+    const Geometry g = look_at(p, u.eye);
+    EllipseGradient ellipse;
+    project_group_backward(p, g, u.eye, u.splats.degree, mask_from_bits(visible), sums, out, &ellipse);
+    if (u.sink.gradient_norms) note_statistics(u.sink, u.eye, g, ellipse, visible, first);
+  } else {
+    for (int k = 0; k < u.used; ++k) out[k] = zeros();
+  }
+  if (u.sink.gradients) {
+    float* gradients = u.sink.gradients + offset;
+    for (int k = 0; k < u.used; ++k) store(gradients + k * kLanes, out[k]);
+    for (int k = u.used; k < kParameters; ++k) store(gradients + k * kLanes, zeros());
+  }
+  if (!moves) return;
+  const std::uint32_t moving = o.dense ? real : visible;
+  const Mask moving_mask = mask_from_bits(moving);
+  add_regularizers(o, p, u.splats.count, moving_mask, out);
+  const bool all_move = moving == (1u << kWidth) - 1;
+  float *m = u.sink.first_moments + offset, *v = u.sink.second_moments + offset;
+  for (int k = 0; k < u.used; ++k)
+    adam_step(u.adam, u.adam.rate(k), out[k], moving_mask, all_move, p.first + k * kLanes, m + k * kLanes,
+              v + k * kLanes);
+}
+
+inline void prefetch_update(const UpdateContext& u, std::size_t offset, int first) {
+  prefetch_block(u.splats.blocks + offset);
+  if (u.sink.first_moments) {
+    prefetch_block(u.sink.first_moments + offset);
+    prefetch_block(u.sink.second_moments + offset);
+  }
+  for (int s = 0; s < u.ws.slot_count; ++s) {
+    if (u.ws.slot_count > 4 && !read_lanes(&u.ws.slots[s].touched[first])) continue;
+    for (int l = 0; l < kLanes; ++l) prefetch(&u.ws.slots[s].sums[static_cast<std::size_t>(first + l) * kGradientSums]);
+  }
+}
+
+void update(Workspace& ws, Pool& pool, const Splats& splats, const GradientSink& sink) {
+  constexpr int kChunk = 16;
+  const int blocks = splats.block_count();
+  const UpdateContext u{ws, splats, sink, make_eye(ws.camera), AdamConstants(sink.adam),
+                        kHarmonics + 3 * coefficient_count(splats.degree)};
+  pool.run((blocks + kChunk - 1) / kChunk, [&](int task, int) {
+    const int end = least(blocks, (task + 1) * kChunk);
+    for (int b = task * kChunk; b < end; ++b) {
+      const std::size_t offset = static_cast<std::size_t>(b) * kBlockFloats;
+      if (b + 1 < blocks) prefetch_update(u, offset + kBlockFloats, (b + 1) * kLanes);
+      for (int group = 0; group < kGroups; ++group)
+        update_group(u, offset + group * kWidth, b * kLanes + group * kWidth);
+    }
+  });
+}
+
+}  // namespace diorama::DIORAMA_LEVEL

@@ -1,0 +1,116 @@
+// Everything a picture or a training step works on between its parameters and its result. Reused from call to call.
+#pragma once
+#include "memory.h"
+#include "types.h"
+
+namespace diorama {
+
+// Pictures are kept as one plane per channel with a border of zeros, so that SSIM's window and whole registers may
+// reach over the edge.
+struct PlaneLayout {
+  static constexpr int kBorderX = 32, kBorderY = 5;
+  int width = 0, height = 0, stride = 0;
+  std::size_t size = 0;   // floats of one plane
+
+  [[gnu::always_inline]] static PlaneLayout of(int width, int height) {
+    PlaneLayout p;
+    p.width = width;
+    p.height = height;
+    p.stride = (width + kBorderX + 48 + 15) / 16 * 16 + 16;
+    p.size = static_cast<std::size_t>(p.stride) * (height + 2 * kBorderY);
+    return p;
+  }
+  [[gnu::always_inline]] std::size_t at(int x, int y) const {
+    return static_cast<std::size_t>(y + kBorderY) * stride + kBorderX + x;
+  }
+  [[gnu::always_inline]] bool fits(int w, int h) const { return w == width && h == height; }
+};
+
+// One visible splat as the picture sees it: an ellipse `d^T conic d = reach` around its mean, d = (x, y) in pixels.
+// Exactly one cache line.
+struct alignas(64) Record {
+  float mean_x, mean_y;
+  float xx, xy, yy;          // log2 alpha = log2_opacity + xx x^2 + xy x y + yy y^2
+  float log2_opacity;
+  float color[3];
+  float extent_x, extent_y;  // half size of the box around the ellipse where alpha reaches its least
+  // The ellipse's cut with the line at height y: from slope_x y - half_x w to slope_x y + half_x w,
+  // w = sqrt(1 - (y / extent_y)^2); and the same with x and y exchanged.
+  float slope_x, half_x, slope_y, half_y;
+  float bend;                // by which alpha's ratio from one row to the next changes per row (see column.h)
+};
+static_assert(sizeof(Record) == 64, "records are gathered as 16 floats");
+
+// What the pixels say about a splat: sums over its pixels of e, e x, ... with e = d loss / d log alpha, plus the
+// gradients of its colour and depth. One cache line per splat.
+enum GradientSum { kE, kEx, kEy, kExx, kExy, kEyy, kRed, kGreen, kBlue, kDepth, kGradientSums = 16 };
+
+// Threads add gradients into slots of their own; a splat's sums are zero in every slot where it is not `touched`.
+struct GradientSlot {
+  Scratch<float> sums;             // (splats, 16)
+  Scratch<std::uint8_t> touched;   // (splats,)
+};
+
+// One splat over one row of tiles.
+struct Span {
+  std::uint32_t splat;
+  std::uint32_t tiles;             // row << 22 | first << 11 | last
+};
+
+struct SpanList {
+  Scratch<Span> spans;
+  std::size_t count = 0;
+};
+
+enum Phase { kProject, kSort, kBin, kForward, kLossPhase, kBackward, kUpdate, kPhases };
+
+struct Workspace {
+  static constexpr int kMaxSlots = 256;
+
+  Camera camera;
+  PlaneLayout layout;
+  int tiles_x = 0, tiles_y = 0;
+
+  // Planes. image: 3; left: transmittance that no splat took; depth: sum of weight times z; d_...: loss gradients.
+  Scratch<float> image, left, depth, d_image, d_left, d_depth;
+
+  // Per splat.
+  Scratch<Record> records;
+  Scratch<float> depths;
+  Scratch<std::uint8_t> visible;
+
+  // Visible splats by depth; the second pair is the sort's other half.
+  Scratch<std::uint32_t> keys, ids, other_keys, other_ids;
+  Scratch<std::uint32_t> histograms;
+  int visible_count = 0;
+
+  // Lists of splats per tile, near to far: list[offsets[tile] .. offsets[tile + 1]).
+  SpanList spans[kMaxSlots];
+  Scratch<std::uint32_t> counts, offsets, list;
+  Scratch<std::uint32_t> row_masks;   // per list entry: which of the tile's 32 rows the splat had a say in
+  Scratch<std::uint32_t> ends;        // per tile: where the last pixel was full
+  std::size_t pairs = 0;
+
+  GradientSlot slots[kMaxSlots];
+  int slot_count = 0;
+
+  Scratch<double> partial_sums;
+  double phase_ms[kPhases] = {};
+};
+
+// What the loss needs of a photo, computed once: its values, and SSIM's blurred values and blurred squares.
+struct PhotoPlanes {
+  PlaneLayout layout;
+  Scratch<float> values, mean, square;   // 3 planes each
+  Scratch<float> kept;                   // 1 plane of 0 and 1; empty when no pixel is masked
+  std::size_t kept_count = 0;
+  bool masked = false;
+};
+
+struct PhotoBytes {
+  int width = 0, height = 0;
+  const std::uint8_t* rgb = nullptr;    // (H, W, 3)
+  const std::uint8_t* mask = nullptr;   // (H, W) or null; 0 hides
+};
+
+}  // namespace diorama
