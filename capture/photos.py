@@ -24,7 +24,7 @@ MAX_PIXELS = 256_000_000
 """Larger pictures are refused before decoding (a phone's 200 megapixels are read): 256 megapixels take 768 MB."""
 
 JPEG_QUALITY = 95
-FORMATS = ("JPEG", "MPO", "PNG", "TIFF", "WEBP", "HEIF")
+FORMATS = ("JPEG", "PNG", "TIFF", "WEBP")
 """The only parsers of Pillow that a file is shown to, whatever its extension."""
 
 TURNS = {2: "FLIP_LEFT_RIGHT", 3: "ROTATE_180", 4: "FLIP_TOP_BOTTOM", 5: "TRANSPOSE"} | {
@@ -92,15 +92,16 @@ def check_size(width_px: int, height_px: int) -> None:
 def _opened(path: Path) -> Iterator[Image.Image]:
     from PIL import Image
 
-    if path.suffix.lower() in (".heic", ".heif"):
+    heif = path.suffix.lower() in (".heic", ".heif")
+    if heif:
         import pillow_heif
 
         pillow_heif.register_heif_opener()
     data = path.read_bytes() if path.stat().st_size < 1 << 20 else None
     limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None  # our own limit is stated and checked below
     try:
-        known = tuple(f for f in FORMATS if f in Image.OPEN or f in ("JPEG", "MPO", "PNG", "TIFF", "WEBP"))
-        with Image.open(io.BytesIO(data) if data is not None else path, formats=known) as image:
+        formats = (*FORMATS, "HEIF") if heif else FORMATS
+        with Image.open(io.BytesIO(data) if data is not None else path, formats=formats) as image:
             check_size(*image.size)
             yield image
     finally:

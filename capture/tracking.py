@@ -26,6 +26,7 @@ ITERATIONS = 7
 MIN_CORRELATION = 0.75
 """Normalised correlation of the patches below which a feature counts as lost."""
 
+SURE_SHARE = 0.5
 LEAST_SHARE = 0.15
 """Share of features found below which they are chance hits: pictures that have nothing in common give up to 0.1."""
 
@@ -203,6 +204,9 @@ def _correlation(a: Grey, b: Grey, p: Points, q: Points) -> Grey:
 def measure_motion(first: View, second: View) -> Motion | None:
     """The motion between two views, or None when too few features were followed to tell."""
     moved, found = track(first, second)
+    if 0 < int(found.sum()) < SURE_SHARE * len(found):  # some may be chance hits: those do not find the way back
+        back, again = track(View(second.pyramid, moved[found]), first)
+        found[found] = again & (np.abs(back - first.corners[found]).max(1) < 1)
     if int(found.sum()) < 8 or float(found.mean()) < LEAST_SHARE:
         return None
     h, w = first.pyramid[0].shape
