@@ -236,9 +236,12 @@ class Render:
     clip: Annotated[Path, arg(name="output", aliases=["-o"], metavar="CLIP", help="The video to write (.mp4).")] = Path(
         "clip.mp4"
     )
-    seconds: Annotated[float, arg(metavar="S", help="Length of orbit and capture paths.")] = 8.0
-    fps: Annotated[float, arg(metavar="N", help="Pictures a second.")] = 30.0
-    size: Annotated[int, arg(metavar="PX", help="Longer side of the picture.")] = 960
+    seconds: Annotated[
+        float | None,
+        arg(metavar="S", help="Length of orbit and capture paths (default: a walking pace).", help_behavior_hint=""),
+    ] = None
+    fps: Annotated[float, arg(metavar="N", help="Pictures a second of orbit and capture paths.")] = 30.0
+    size: Annotated[int, arg(metavar="PX", help="Longer side of the picture of orbit and capture paths.")] = 960
     backend: Annotated[Literal["auto", "cpu", "torch", "gsplat"], arg(help="What renders.")] = "auto"
     output: OmitArgPrefixes[Output] = dataclasses.field(default_factory=Output)
 

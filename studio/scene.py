@@ -167,7 +167,7 @@ class Scene:
     def work(self, stage: StageName, key: str, *, resumable: bool) -> Path:
         """The folder a stage writes into: what an interrupted run left when `key` is the same, else empty."""
         folder = self.root / ".work" / stage
-        key_file = folder / ".key"
+        key_file = folder.with_name(f"{stage}.key")
         if folder.exists():
             same = key_file.is_file() and key_file.read_text(encoding="utf-8") == key
             if not (resumable and same):
@@ -179,7 +179,6 @@ class Scene:
     def commit(self, stage: StageName, record: StageRecord) -> None:
         """Puts a whole result from `.work/<stage>/` into its place and records it."""
         folder = self.root / ".work" / stage
-        (folder / ".key").unlink(missing_ok=True)
         write_json(folder / MARKER, vars(record))
         self._move_into_place(stage, record)
 
@@ -190,6 +189,7 @@ class Scene:
         if target.exists():
             target.rename(old)
         source.rename(target)
+        source.with_name(f"{stage}.key").unlink(missing_ok=True)
         self.stages[stage] = record
         self.save()
         (target / MARKER).unlink(missing_ok=True)

@@ -49,16 +49,15 @@ def _viewer_scene(scene: Scene) -> ViewerScene:
 
 def render_clip(scene: Scene, options: Render, console: Console) -> dict[str, Any]:
     """Renders a camera path to a video."""
-    from diorama.render.paths import capture_path, load_path, orbit_path
+    from diorama.render.paths import capture_path, orbit_path, path_camera, read_path
     from diorama.render.video import render_path
 
     splats, posed = pipeline.load_splats(scene), pipeline.load_posed_scene(scene)
-    if options.path == "orbit":
-        path = orbit_path(posed, seconds=options.seconds, fps=options.fps, max_size_px=options.size)
-    elif options.path == "capture":
-        path = capture_path(posed, seconds=options.seconds, fps=options.fps, max_size_px=options.size)
+    if options.path in ("orbit", "capture"):
+        make = orbit_path if options.path == "orbit" else capture_path
+        path = make(posed, camera=path_camera(posed, options.size), seconds=options.seconds, fps=options.fps)
     else:
-        path = load_path(Path(options.path))
+        path = read_path(options.path)
     with console.progress(scene.root) as tell:
         render_path(splats, path, options.clip, backend=options.backend, on_event=tell)
     console.say(str(options.clip))
