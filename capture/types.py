@@ -160,7 +160,8 @@ class PosedScene:
     cam_from_world: by frame name, registered frames only.
     world_from_input: from the frame in which poses were solved or imported to the upright world, for going back.
     is_metric, metric_source: whether a world unit is a metre, and who says so ("gps", "distance", "import").
-    up_source: who says which way is up ("gravity", "cameras", "ground plane", "import").
+    up_source: who says which way is up ("gravity", "gps", "cameras", "ground plane", "import").
+    georeference: where on earth the world's origin is, +x east, +y north; None where unknown.
     visible: for each registered frame, indices into `points` of what it sees; empty where unknown.
     """
 
@@ -176,6 +177,7 @@ class PosedScene:
     up_source: str = "input"
     visible: Mapping[str, npt.NDArray[np.int32]] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    georeference: Gps | None = None
 
     @property
     def registered(self) -> tuple[Frame, ...]:
