@@ -33,8 +33,8 @@ class AutogradSteps:
         self.name = name
         self._device = torch.device("cuda" if name == "gsplat" else "cpu")
         self._views = [t.view for t in targets]
-        self._photos = [torch.from_numpy(t.rgb).to(self._device) for t in targets]
-        self._masks = [None if t.mask is None else torch.from_numpy(t.mask).to(self._device) for t in targets]
+        self._photos = [torch.tensor(t.rgb, device=self._device) for t in targets]
+        self._masks = [None if t.mask is None else torch.tensor(t.mask, device=self._device) for t in targets]
         self._keeps_statistics = statistics
         self._loss, self._losses = torch.zeros((), device=self._device), 0
         self._grad_norm = self._visible = torch.zeros(len(rows), device=self._device)

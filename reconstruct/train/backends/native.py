@@ -1,0 +1,164 @@
+"""Training by the native kernels: one fused call per step on packed blocks.
+
+Memory: 708 bytes per splat for parameters and moments, about 1 kB more while a step runs; 3 bytes per pixel of every
+photo, and 36 bytes per pixel of as many as the kernels' cache holds with what the loss needs of them worked out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from diorama import kernels
+from diorama.kernels import SplatStatistics, StepConfig
+
+from ..table import COLUMNS, Floats, Index, Statistics
+from . import Arrays, StepSettings, Target
+
+LANES = 16
+
+
+class NativeSteps:
+    """See `StepBackend`. Row i is lane i % 16 of block i // 16.
+
+    Blocks (B, 59, 16) are allocated once for the cap; the system gives memory to those that are used.
+    """
+
+    name = "cpu"
+
+    def __init__(self, rows: Floats, targets: Sequence[Target], max_splats: int, *, statistics: bool) -> None:
+        self._views = [t.view for t in targets]
+        self._photos = [kernels.Photo(np.ascontiguousarray(t.rgb), t.mask) for t in targets]
+        self._capacity = max_splats
+        self._keeps_statistics = statistics
+        self._losses: list[float] = []
+        zeros = np.zeros_like(rows)
+        self._load(rows, zeros, zeros)
+
+    @property
+    def count(self) -> int:
+        return self._count
+
+    # Steps
+
+    def step(self, target: int, settings: StepSettings) -> None:
+        config = StepConfig(
+            step=settings.step,
+            lr_means=settings.lr_means,
+            lr_quats=settings.lr_quats,
+            lr_log_scales=settings.lr_log_scales,
+            lr_opacities=settings.lr_logit_opacities,
+            lr_sh0=settings.lr_sh0,
+            lr_sh_rest=settings.lr_sh_rest,
+            sh_degree=settings.sh_degree,
+            ssim_weight=settings.ssim_weight,
+            background=settings.background,
+            opacity_reg=settings.opacity_reg,
+            scale_reg=settings.scale_reg,
+            deterministic=True,
+        )
+        done = kernels.train_step(
+            self._params[: self._used],
+            self._exp_avg[: self._used],
+            self._exp_avg_sq[: self._used],
+            self._count,
+            self._views[target],
+            self._photos[target],
+            config,
+            self._pulls(self._count) if self._keeps_statistics else None,
+        )
+        self._losses.append(done.loss)
+
+    def take_loss(self) -> float:
+        mean = float(np.mean(self._losses)) if self._losses else float("nan")
+        self._losses = []
+        return mean
+
+    def picture(self, target: int, sh_degree: int) -> Floats:
+        return kernels.render(self._params[: self._used], self._count, self._views[target], sh_degree=sh_degree).rgb
+
+    # The table
+
+    def column(self, columns: slice) -> Floats:
+        return self._column_of(self._params, columns)
+
+    def rows(self, index: Index) -> Floats:
+        chosen: Floats = self._params[index // LANES, :, index % LANES]
+        return chosen
+
+    def replace(self, index: Index, rows: Floats) -> None:
+        place = (index // LANES, slice(None), index % LANES)
+        self._params[place] = rows
+        self._exp_avg[place] = 0.0
+        self._exp_avg_sq[place] = 0.0
+
+    def set_column(self, columns: slice, values: Floats) -> None:
+        every = np.arange(self._count)
+        for column, at in enumerate(range(*columns.indices(COLUMNS))):
+            self._params[every // LANES, at, every % LANES] = values[:, column]
+            self._exp_avg[: self._used, at] = 0.0
+            self._exp_avg_sq[: self._used, at] = 0.0
+
+    def append(self, rows: Floats) -> None:
+        if self._count + len(rows) > self._capacity:
+            self._capacity = 2 * (self._count + len(rows))
+            self.restore(self.state())
+        added = np.arange(self._count, self._count + len(rows))
+        self._count += len(rows)
+        self.replace(added, rows)
+        self._grad_norm[added] = 0.0
+        self._visible[added] = 0.0
+
+    def keep(self, index: Index) -> None:
+        self.restore({name: values[index] for name, values in self.state().items()})
+
+    def add_noise(self, amount: float, seed: int, step: int) -> None:
+        kernels.add_mcmc_noise(self._params[: self._used], self._count, amount, seed, step)
+
+    def statistics(self) -> Statistics:
+        return Statistics(self._grad_norm[: self._count].copy(), self._visible[: self._count].copy())
+
+    def clear_statistics(self) -> None:
+        self._grad_norm[:] = 0.0
+        self._visible[:] = 0.0
+
+    # What a checkpoint holds
+
+    def state(self) -> Arrays:
+        every = slice(0, COLUMNS)
+        return {
+            "rows": self._column_of(self._params, every),
+            "exp_avg": self._column_of(self._exp_avg, every),
+            "exp_avg_sq": self._column_of(self._exp_avg_sq, every),
+            "grad_norm": self._grad_norm[: self._count].copy(),
+            "visible": self._visible[: self._count].copy(),
+        }
+
+    def restore(self, state: Arrays) -> None:
+        self._load(state["rows"], state["exp_avg"], state["exp_avg_sq"])
+        self._grad_norm[: self._count] = state["grad_norm"]
+        self._visible[: self._count] = state["visible"]
+
+    def _load(self, rows: Floats, exp_avg: Floats, exp_avg_sq: Floats) -> None:
+        self._count = len(rows)
+        self._capacity = max(self._capacity, self._count)
+        self._params, self._exp_avg, self._exp_avg_sq = (self._blocks_of(v) for v in (rows, exp_avg, exp_avg_sq))
+        self._grad_norm, self._visible, self._radii_px = (np.zeros(self._capacity, np.float32) for _ in range(3))
+
+    def _pulls(self, count: int) -> SplatStatistics:
+        return SplatStatistics(self._grad_norm[:count], self._visible[:count], self._radii_px[:count])
+
+    def _blocks_of(self, rows: Floats) -> Floats:
+        blocks = kernels.zero_blocks(self._capacity)
+        blocks[: self._used] = kernels.blocks_from_rows(rows)
+        return blocks
+
+    def _column_of(self, blocks: Floats, columns: slice) -> Floats:
+        wide = blocks[: self._used, columns].transpose(0, 2, 1).reshape(self._used * LANES, -1)
+        return np.ascontiguousarray(wide[: self._count])
+
+    @property
+    def _used(self) -> int:
+        """Blocks that hold splats."""
+        return -(-self._count // LANES)
