@@ -14,13 +14,14 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from diorama.capture import Frame, PosedScene
+from diorama.capture import Frame, PosedScene, Sim3
 
 Array = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 Kind = Literal["orbit", "arc", "overhead", "walk", "spin", "few"]
-"""orbit: around something, closed or nearly. arc: something seen from one side. overhead: looking down from above.
+"""orbit: around something, closed or nearly. arc: something seen from one side. overhead: looking down from above (or
+up at a ceiling).
 walk: through a place. spin: from one spot. few: too few cameras to say."""
 
 OVERHEAD_COS = 0.82
@@ -82,6 +83,16 @@ class Link:
     partner: str | None
 
 
+@dataclass(frozen=True)
+class Joint:
+    """A group of frames that hangs on the others by few points: `shared` at best, between `inside` and `outside`."""
+
+    frames: tuple[str, ...]
+    shared: int
+    inside: str
+    outside: str
+
+
 @dataclass(frozen=True, eq=False)
 class Coverage:
     """What the cameras cover.
@@ -94,7 +105,8 @@ class Coverage:
         open side).
     angle_deg: median over points of the largest angle between two rays. track_length: mean cameras per point.
     pair_share: share of the points seen by two cameras only.
-    links: by frame, weakest first. parts: groups of frames that share at least `PART_LINK` points along a chain.
+    links: by frame, weakest first.
+    joints: groups of frames, other than the largest, that no chain of `PART_LINK` shared points ties to the rest.
     measured: True when what each frame sees is known; else regions and angles come from fields of view alone.
     """
 
@@ -112,7 +124,7 @@ class Coverage:
     pair_share: float | None = None
     regions: tuple[Region, ...] = ()
     links: tuple[Link, ...] = ()
-    parts: tuple[tuple[str, ...], ...] = ()
+    joints: tuple[Joint, ...] = ()
     measured: bool = False
 
 
@@ -121,8 +133,33 @@ PART_LINK = 30
 image is 30 inliers."""
 
 
+def level_scene(scene: PosedScene) -> tuple[PosedScene, Array]:
+    """The scene turned upright for looking at, and `level_from_world`, the rotation (3, 3) that turned it.
+
+    Imported scenes keep their world as it came, and there +z may point anywhere; "round", "above" and a top view need
+    an up. Others are upright already and come back as they are.
+    """
+    from .poses.world import transformed, upright
+
+    if scene.up_source not in ("import", "input") or len(scene.registered) < 3:
+        return scene, np.eye(3)
+    placed = upright(scene).world_from_input @ scene.world_from_input.inverse()
+    turn = _turn_to_z(placed.rotation[2])
+    return transformed(scene, Sim3(1.0, turn, np.zeros(3))), turn
+
+
+def _turn_to_z(up: Array) -> Array:
+    """The smallest rotation (3, 3) that takes the unit vector `up` to +z."""
+    x, y, z = up
+    if z < -1 + 1e-9:
+        return np.diag([1.0, -1.0, -1.0])
+    skew = np.array([[0, 0, -x], [0, 0, -y], [x, y, 0]])
+    turn: Array = np.eye(3) + skew + skew @ skew / (1 + z)
+    return turn
+
+
 def measure_coverage(scene: PosedScene) -> Coverage:
-    """Measure positions, directions, regions and links of a posed scene; never raises on sparse or odd scenes."""
+    """Measure positions, directions, regions and links of an upright scene; never raises on sparse or odd scenes."""
     frames = scene.registered
     centres, axes = _cameras(scene, frames)
     if len(frames) < 3:
@@ -139,7 +176,7 @@ def measure_coverage(scene: PosedScene) -> Coverage:
     largest = gaps[0].degrees if gaps and kind in ("orbit", "arc") else 360.0
     sees = _visibility(scene, frames)
     regions, angles = _regions(scene, centres, names, sees, kind, centre, distance)
-    links, parts = _links(names, sees, scene) if scene.visible else ((), ())
+    links, joints = _links(names, sees, scene) if scene.visible else ((), ())
     tracks = scene.points.track_length
     tracks = tracks[tracks > 0]
     return Coverage(
@@ -157,7 +194,7 @@ def measure_coverage(scene: PosedScene) -> Coverage:
         pair_share=float((tracks <= 2).mean()) if len(tracks) else None,
         regions=regions,
         links=links,
-        parts=parts,
+        joints=joints,
         measured=bool(scene.visible),
     )
 
@@ -213,7 +250,7 @@ def _kind(centres: Array, axes: Array, centre: Array, distance: float, gaps: Seq
     spread = float(np.sqrt(((centres - centres.mean(0)) ** 2).sum(1).mean()))
     if spread < SPIN_RATIO * max(distance, 1e-12):
         return "spin"
-    if float(np.median(-axes[:, 2])) > OVERHEAD_COS:
+    if abs(float(np.median(axes[:, 2]))) > OVERHEAD_COS:
         return "overhead"
     to_centre = centre - centres
     cosines = np.einsum("ci,ci->c", to_centre, axes) / np.maximum(np.linalg.norm(to_centre, axis=1), 1e-12)
@@ -221,7 +258,7 @@ def _kind(centres: Array, axes: Array, centre: Array, distance: float, gaps: Seq
     parallel = float(np.linalg.norm(axes.mean(0))) > OVERHEAD_COS
     if not parallel and float(np.quantile(aims, 0.8)) > INWARD_DEG:
         return "walk"
-    return "orbit" if gaps and gaps[0].degrees < ARC_GAP_DEG else "arc"
+    return "orbit" if not parallel and gaps and gaps[0].degrees < ARC_GAP_DEG else "arc"
 
 
 def _visibility(scene: PosedScene, frames: Sequence[Frame]) -> list[Ints]:
@@ -318,9 +355,7 @@ def _is_edge(place: Array, centres: Array, kind: Kind, centre: Array, distance: 
     return bool(((place[:2] < low) | (place[:2] > high)).any())
 
 
-def _links(
-    names: Sequence[str], sees: Sequence[Ints], scene: PosedScene
-) -> tuple[tuple[Link, ...], tuple[tuple[str, ...], ...]]:
+def _links(names: Sequence[str], sees: Sequence[Ints], scene: PosedScene) -> tuple[tuple[Link, ...], tuple[Joint, ...]]:
     from scipy.sparse import csr_matrix
     from scipy.sparse.csgraph import connected_components
 
@@ -337,8 +372,14 @@ def _links(
         j = int(np.argmax(shared[i]))
         links.append(Link(name, int(counts[i]), int(shared[i, j]), names[j] if shared[i, j] > 0 else None))
     _, labels = connected_components(csr_matrix(shared >= PART_LINK), directed=False)
-    groups = [tuple(n for n, label in zip(names, labels, strict=True) if label == g) for g in np.unique(labels)]
-    return tuple(sorted(links, key=lambda x: x.shared)), tuple(sorted(groups, key=lambda g: -len(g)))
+    sizes = np.bincount(labels)
+    joints = []
+    for group in np.argsort(-sizes, kind="stable")[1:]:
+        rows, others = np.flatnonzero(labels == group), np.flatnonzero(labels != group)
+        best = divmod(int(np.argmax(shared[np.ix_(rows, others)])), len(others))
+        inside, outside = int(rows[best[0]]), int(others[best[1]])
+        joints.append(Joint(tuple(names[r] for r in rows), int(shared[inside, outside]), names[inside], names[outside]))
+    return tuple(sorted(links, key=lambda x: x.shared)), tuple(joints)
 
 
 def side_words(coverage: Coverage, azimuth_deg: float, first: str) -> str:

@@ -8,14 +8,24 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 
 from diorama.capture import Capture, Frame, PosedScene
 
-from .coverage import PART_LINK, AzimuthGap, Coverage, compass_words, measure_coverage, nearest_cameras, side_words
+from .coverage import (
+    PART_LINK,
+    Array,
+    AzimuthGap,
+    Coverage,
+    compass_words,
+    level_scene,
+    measure_coverage,
+    nearest_cameras,
+    side_words,
+)
 from .evaluate import Evaluation, ViewScore
 
 Level = Literal["good", "usable", "reshoot"]
@@ -143,10 +153,15 @@ def judge(
     evaluation: Evaluation | None = None,
     thresholds: Thresholds | None = None,
 ) -> Verdict:
-    """The verdict from whatever is known so far; every argument but the first widens it."""
+    """The verdict from whatever is known so far; every argument but the first widens it.
+
+    coverage: of the levelled scene, as `level_scene` gives it, when it has been measured already.
+    """
     limits = thresholds or Thresholds()
+    turn = np.eye(3)
     if scene is not None:
         capture = scene.capture
+        scene, turn = level_scene(scene)
         coverage = coverage or measure_coverage(scene)
     findings: list[Finding] = []
     if capture is not None:
@@ -159,9 +174,18 @@ def judge(
         findings += _check_world(scene)
         if evaluation is not None:
             findings += _check_held_out(scene, coverage, evaluation, limits)
+    findings = [_turned_back(f, turn) for f in findings]
     findings.sort(key=lambda f: _ORDER[f.severity])
     level = _level(findings) if scene is not None or _has(findings, "reshoot") else None
     return Verdict(level, _headline(level, capture, scene, evaluation), tuple(findings))
+
+
+def _turned_back(finding: Finding, level_from_world: Array) -> Finding:
+    """With its place in the scene's own world."""
+    if finding.place_in_world is None:
+        return finding
+    x, y, z = np.asarray(finding.place_in_world) @ level_from_world
+    return replace(finding, place_in_world=(float(x), float(y), float(z)))
 
 
 def _has(findings: Iterable[Finding], severity: Severity) -> bool:
@@ -322,19 +346,16 @@ def _join(before: str | None, after: str | None) -> str:
 def _check_joints(scene: PosedScene, coverage: Coverage) -> list[Finding]:
     """Groups of cameras that hang together by few common points."""
     findings = []
-    for part in coverage.parts[1:]:
-        few = _names(part, 3)
-        links = [x for x in coverage.links if x.name in part]
-        shared = max((x.shared for x in links if x.partner not in part), default=0)
-        what = f"{few} {'hangs' if len(part) == 1 else 'hang'} on the rest by {shared} common points only"
-        partner = next((x.partner for x in links if x.shared == shared and x.partner not in part), None)
-        what += f" (best with {partner})." if partner else "."
-        do = f"Take 3 photos between {part[0]} and {partner or 'the others'}; at least {PART_LINK} should be shared."
-        place = scene.cam_from_world[part[0]].origin_in_source
-        findings.append(
-            Finding("usable" if len(part) > 1 else "note", "joint", what, do, part, (place[0], place[1], place[2]))
+    for joint in coverage.joints[:4]:
+        one = len(joint.frames) == 1
+        what = (
+            f"{_names(joint.frames, 3)} {'hangs' if one else 'hang'} on the rest by {joint.shared} common points only"
         )
-    return findings[:4]
+        what += f" ({joint.inside} with {joint.outside})." if joint.shared else "."
+        do = f"Take 3 photos between {joint.inside} and {joint.outside}; neighbours should share {PART_LINK} and more."
+        place = _between(scene, joint.inside, joint.outside)
+        findings.append(Finding("note" if one else "usable", "joint", what, do, joint.frames, place))
+    return findings
 
 
 def _check_accuracy(scene: PosedScene, coverage: Coverage, limits: Thresholds) -> list[Finding]:
@@ -496,9 +517,10 @@ def _check_held_out(scene: PosedScene, coverage: Coverage, evaluation: Evaluatio
         what = f"New viewpoints come back at {best:.1f} dB (SSIM {means.ssim:.2f}): shapes hold, fine detail does not."
         do = "Train with a higher preset before you decide; sharper and nearer photos help more."
         findings.append(Finding("usable", "held_out", what, do))
-    corrected = means.psnr_corrected_db
-    if corrected is not None and corrected - means.psnr_db > limits.colour_gain_db:
-        what = f"Colours differ between photos (matching them gains {corrected - means.psnr_db:.1f} dB)."
+    # The median: one view into a hole gains from any change of colour.
+    gain = float(np.median([v.psnr_corrected_db - v.psnr_db for v in evaluation.held_out]))
+    if gain > limits.colour_gain_db:
+        what = f"Colours differ between photos (matching them gains {gain:.1f} dB)."
         findings.append(Finding("usable", "colour", what, "Lock exposure and white balance."))
     return findings + _weak_views(scene, coverage, evaluation, limits)
 
@@ -528,9 +550,10 @@ def _explain_view(
     near = sorted([n for n in nearest_cameras(scene, place, len(scene.registered)) if n not in held_out][:2])
     where = f" (between {' and '.join(near)})" if len(near) == 2 else ""
     what = f"Seen from {view.name}{where} the scene is weak: {view.psnr_db:.1f} dB"
-    if view.empty > limits.empty:
-        what += f", {view.empty:.0%} of the picture is empty"
     quality = scene.capture.frame(view.name).quality
+    if view.empty > limits.empty:
+        what += f"; {view.empty:.0%} of the picture is empty, so hardly any other photo saw that part."
+        return what, f"If it matters, take 5 more photos that overlap {view.name} by two thirds."
     if view.psnr_corrected_db - view.psnr_db > limits.colour_gain_db:
         return f"{what}; mostly its exposure differs.", "Lock exposure and white balance."
     if quality is not None and quality.relative_sharpness < limits.blurred:

@@ -77,6 +77,7 @@ def scene_in(folder: Path, names: list[str], unplaced: tuple[int, ...] = ()) -> 
         PoseSummary("incremental", 0.55, 1, ("incremental",), 3.0),
         unregistered=tuple(Rejected(names[i], "too few matches") for i in unplaced),
         visible={n: np.arange(600, dtype=np.int32) for n in placed},
+        up_source="cameras",
     )
 
 

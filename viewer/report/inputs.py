@@ -8,8 +8,11 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from diorama.capture import Capture, PosedScene
-from diorama.reconstruct.coverage import Coverage, measure_coverage
+from diorama.reconstruct.coverage import Coverage, level_scene, measure_coverage
 from diorama.reconstruct.evaluate import Evaluation
 from diorama.reconstruct.verdict import Verdict, judge
 
@@ -50,8 +53,14 @@ class ReportInputs:
         return self.capture if self.posed is None else self.posed.capture
 
     @cached_property
+    def level(self) -> tuple[PosedScene, npt.NDArray[np.float64]] | None:
+        """The scene turned upright for looking at, and the rotation that turned it."""
+        return None if self.posed is None else level_scene(self.posed)
+
+    @cached_property
     def coverage(self) -> Coverage | None:
-        return None if self.posed is None else measure_coverage(self.posed)
+        """Of the levelled scene."""
+        return None if self.level is None else measure_coverage(self.level[0])
 
     @cached_property
     def verdict(self) -> Verdict:

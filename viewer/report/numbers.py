@@ -143,7 +143,6 @@ def _coverage(coverage: Coverage | None) -> dict[str, Any] | None:
         return None
     return {
         "kind": coverage.kind,
-        "centre_in_world": coverage.centre_in_world,
         "distance": coverage.distance,
         "span_deg": coverage.span_deg or None,
         "step_deg": coverage.step_deg or None,
@@ -151,7 +150,7 @@ def _coverage(coverage: Coverage | None) -> dict[str, Any] | None:
         "angle_deg": coverage.angle_deg,
         "track_length": coverage.track_length,
         "two_view_share": coverage.pair_share,
-        "parts": [list(p) for p in coverage.parts],
+        "joints": [asdict(j) for j in coverage.joints],
         "weakest_links": [asdict(x) for x in coverage.links[:8]],
         "measured": coverage.measured,
     }

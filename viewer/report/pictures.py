@@ -127,7 +127,7 @@ def _smaller(jpeg: bytes, size_px: int, quality: int) -> bytes:
 
 def _encode(picture: Image.Image, quality: int) -> bytes:
     out = io.BytesIO()
-    picture.save(out, "JPEG", quality=quality, optimize=True, progressive=True)
+    picture.save(out, "JPEG", quality=quality, optimize=True)
     return out.getvalue()
 
 

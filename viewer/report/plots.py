@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Array = npt.NDArray[np.float64]
+Place = tuple[int, str, Array]
+"""Number, severity and position (3,) in the levelled world."""
 
 # Stand-ins that no photo or colour map uses; see `_to_page`.
 INK, SOFT, LINE, ACCENT, HELD, WARN, BAD, PAPER, TINT = (f"#0102{i:02x}" for i in range(1, 10))
@@ -92,19 +94,23 @@ def _smooth(values: Array) -> Array:
 
 def top_view(inputs: ReportInputs) -> str | None:
     """The cameras and what they saw from above, with the places the verdict speaks of."""
-    scene, coverage = inputs.posed, inputs.coverage
-    if scene is None or coverage is None or not scene.registered:
+    coverage = inputs.coverage
+    if inputs.level is None or coverage is None or not inputs.level[0].registered:
         return None
+    scene, level_from_world = inputs.level
     figure = _figure(7.2, 6.2)
     axes = figure.add_axes((0.01, 0.01, 0.98, 0.98))
     centres = np.array([scene.cam_from_world[f.name].origin_in_source for f in scene.registered])
     headings = np.array([scene.cam_from_world[f.name].rotation[2] for f in scene.registered])
-    places = place_findings(inputs.verdict.findings)
+    places = [
+        (n, f.severity, level_from_world @ np.asarray(f.place_in_world))
+        for n, f in place_findings(inputs.verdict.findings)
+    ]
     low, high = _window(scene, coverage, centres, places)
     size = float((high - low).max())
     _draw_points(axes, scene, low, high)
     _draw_gaps(axes, coverage, inputs.verdict.findings)
-    _draw_cameras(axes, inputs, centres, headings, size)
+    _draw_cameras(axes, inputs, scene, centres, headings, size)
     _draw_places(axes, places)
     _draw_scale(axes, low, high, scene.is_metric)
     if scene.georeference is not None:
@@ -120,15 +126,13 @@ def top_view(inputs: ReportInputs) -> str | None:
     return _to_page(figure, "map", label)
 
 
-def _window(
-    scene: PosedScene, coverage: Coverage, centres: Array, places: Sequence[tuple[int, Finding]]
-) -> tuple[Array, Array]:
+def _window(scene: PosedScene, coverage: Coverage, centres: Array, places: Sequence[Place]) -> tuple[Array, Array]:
     """Corners (2,) of the square drawn: cameras and places whole, and points as far as they lie near."""
     marks = [centres[:, :2]]
     middle = np.array(coverage.centre_in_world)
-    for _, finding in places:
+    for _, _, place in places:
         # A little beyond the place itself: its number and the wedge of a gap want room.
-        marks.append((middle + 1.1 * (np.array(finding.place_in_world) - middle))[None, :2])
+        marks.append((middle + 1.1 * (place - middle))[None, :2])
     xyz = scene.points.xyz
     if len(xyz):
         reach = 2.0 * max(coverage.distance, 1e-9)
@@ -174,12 +178,11 @@ def _draw_gaps(axes: Axes, coverage: Coverage, findings: Sequence[Finding]) -> N
             axes.add_patch(wedge)
 
 
-def _draw_cameras(axes: Axes, inputs: ReportInputs, centres: Array, headings: Array, size: float) -> None:
+def _draw_cameras(
+    axes: Axes, inputs: ReportInputs, scene: PosedScene, centres: Array, headings: Array, size: float
+) -> None:
     from matplotlib.collections import LineCollection, PolyCollection
 
-    scene = inputs.posed
-    if scene is None:
-        return
     names = [f.name for f in scene.registered]
     weak = {n for f in inputs.verdict.findings if f.code == "weak_view" for n in f.frames}
     colours = [BAD if n in weak else HELD if n in inputs.held_out_names else ACCENT for n in names]
@@ -220,12 +223,9 @@ def _draw_cameras(axes: Axes, inputs: ReportInputs, centres: Array, headings: Ar
         )
 
 
-def _draw_places(axes: Axes, places: Sequence[tuple[int, Finding]]) -> None:
-    for number, finding in places:
-        if finding.place_in_world is None:
-            continue
-        x, y, _ = finding.place_in_world
-        colour = {"reshoot": BAD, "usable": WARN}.get(finding.severity, SOFT)
+def _draw_places(axes: Axes, places: Sequence[Place]) -> None:
+    for number, severity, (x, y, _) in places:
+        colour = {"reshoot": BAD, "usable": WARN}.get(severity, SOFT)
         axes.plot([x], [y], "o", markersize=17, color=colour, markeredgecolor=PAPER, markeredgewidth=1.2, zorder=8)
         axes.annotate(
             str(number),
