@@ -39,8 +39,14 @@ RECENT = 30
 
 BLACK_OR_WHITE = 0.9
 
-EARLY, LATE, LATEST = 0.5, 1.15, 1.6
-"""A frame may be taken from half a step on, should be by 1.15, and up to 1.6 to get past a blurred one."""
+EARLY, LATE = 0.5, 1.15
+"""A frame may be taken from half a step on and should be by 1.15 of it."""
+
+LATEST, LATEST_PX = 2.5, 120.0
+"""To get past blurred frames up to 2.5 steps may be made, while that is not more than 12 % of the picture."""
+
+
+Indices = npt.NDArray[np.intp]
 
 
 @dataclass(frozen=True)
@@ -57,29 +63,27 @@ class Look:
 class Track:
     """All looks of a video, and the motion up to each.
 
-    to_frame: (F, 2, 3) similarities from the first frame's pixels to each frame's, at 1000 px, centred.
-    parallax_px: (F,) gathered leftovers. half_size: (2,) half the picture's width and height at 1000 px.
-    cuts: frames that could not be followed from the one before.
+    turn, shift: (F,) complex; `turn * z + shift` takes a point of the first frame, x + iy from the picture's middle
+        at 1000 px, to each frame's. parallax_px: (F,) gathered leftovers. half_size: half the picture's width and
+        height at 1000 px. cuts: frames that could not be followed from the one before.
     """
 
     looks: tuple[Look, ...]
     relative: npt.NDArray[np.float64]
-    to_frame: npt.NDArray[np.float64]
+    turn: npt.NDArray[np.complex128]
+    shift: npt.NDArray[np.complex128]
     parallax_px: npt.NDArray[np.float64]
     half_size: npt.NDArray[np.float64]
     cuts: tuple[int, ...] = ()
 
-    def motion_px(self, i: int, j: int | slice | npt.NDArray[np.intp]) -> npt.NDArray[np.float64]:
-        """Motion from frame i to frames j: median motion of a grid over the picture, and the gathered parallax."""
-        to = np.atleast_3d(self.to_frame[j]).reshape(-1, 2, 3)
-        turn, shift = self.to_frame[i, :, :2], self.to_frame[i, :, 2]
+    def motion_px(self, i: int | Indices, j: int | Indices) -> npt.NDArray[np.float64]:
+        """Motion between frames i and j, which broadcast: mean over a grid in the picture, and gathered parallax."""
         axis = np.linspace(-0.8, 0.8, 5)
-        grid = np.stack(np.meshgrid(axis, axis), -1).reshape(-1, 2) * self.half_size
-        origin = (grid - shift) @ np.linalg.inv(turn).T
-        moved = np.einsum("kab,nb->kna", to[:, :, :2], origin) + to[:, None, :, 2]
-        whole = np.median(np.linalg.norm(moved - grid, axis=2), axis=1)
-        gathered = np.abs(np.atleast_1d(self.parallax_px[j]) - self.parallax_px[i])
-        result: npt.NDArray[np.float64] = whole + gathered
+        grid = (axis * self.half_size[0] + 1j * axis[:, None] * self.half_size[1]).ravel()
+        turn = self.turn[j] / self.turn[i]
+        shift = self.shift[j] - turn * self.shift[i]
+        whole = np.abs((turn - 1)[..., None] * grid + shift[..., None]).mean(-1)
+        result: npt.NDArray[np.float64] = whole + np.abs(self.parallax_px[j] - self.parallax_px[i])
         return result
 
 
@@ -96,24 +100,27 @@ class TrackBuilder:
 
     def build(self, relative: npt.NDArray[np.float64]) -> Track:
         count = len(self.looks)
-        to_frame = np.tile(np.eye(3), (count, 1, 1))
+        turn, shift = np.ones(count, np.complex128), np.zeros(count, np.complex128)
         parallax = np.zeros(count)
         cuts = []
         for i, j, motion, corners in self.steps:
-            step, left = np.eye(3), LOST_STEP_PX if corners >= FEW_CORNERS else PLAIN_STEP_PX * (j - i)
-            if motion is None and corners >= FEW_CORNERS:
-                cuts.append(j)
+            step_turn, step_shift = 1 + 0j, 0j
+            left = LOST_STEP_PX if corners >= FEW_CORNERS else PLAIN_STEP_PX * (j - i)
             if motion is not None:
-                step[:2] = motion.similarity
+                step_turn = complex(motion.similarity[0, 0], motion.similarity[1, 0])
+                step_shift = complex(*motion.similarity[:, 2])
                 left = max(0.0, motion.residual_px - NOISE_PX)
+            elif corners >= FEW_CORNERS:
+                cuts.append(j)
             for k in range(i + 1, j + 1):  # frames that were not tracked lie evenly between those that were
                 part = (k - i) / (j - i)
-                to_frame[k] = (np.eye(3) * (1 - part) + step * part) @ to_frame[i]
+                between = 1 + (step_turn - 1) * part
+                turn[k], shift[k] = between * turn[i], between * shift[i] + step_shift * part
                 parallax[k] = parallax[i] + left * part
         last = self.steps[-1][1] if self.steps else 0
-        to_frame[last + 1 :] = to_frame[last]
-        parallax[last + 1 :] = parallax[last]
-        return Track(tuple(self.looks), relative, to_frame[:, :2], parallax, self.half_size, tuple(cuts))
+        for values in (turn, shift, parallax):
+            values[last + 1 :] = values[last : last + 1]
+        return Track(tuple(self.looks), relative, turn, shift, parallax, self.half_size, tuple(cuts))
 
 
 @dataclass(frozen=True)
@@ -175,22 +182,28 @@ def take(track: Track, step_px: float) -> tuple[int, ...]:
     unusable = _unusable(track)
     opening = _reach(track, 0, EARLY * step_px)
     taken = [int(np.argmax(scores[: opening + 1]))]
-    while taken[-1] < count - 1:
-        at = taken[-1]
+    at = taken[0]
+    latest = max(LATE * step_px, min(LATEST * step_px, LATEST_PX))
+    while at < count - 1:
         end = _reach(track, at, LATE * step_px)
         window = np.arange(at + 1, end + 1)
-        motion = track.motion_px(at, window) if len(window) else np.zeros(0)
-        able = window[motion >= EARLY * step_px]
-        for before in taken[-RECENT:-1]:
-            able = able[track.motion_px(before, able) >= EARLY * step_px] if len(able) else able
+        able = window[track.motion_px(at, window) >= EARLY * step_px]
+        if len(able) == 0 and end == count - 1:
+            break
+        if len(able):
+            # The camera may only shake, or come back: what was taken lately already shows these.
+            new = track.motion_px(np.array(taken[-RECENT:])[:, None], able[None]).min(0) >= EARLY * step_px
+            if not new.any():
+                at = end
+                continue
+            able = able[new]
         if len(able) == 0 or unusable[able].all():
-            if end == count - 1 and len(able) == 0:
-                break
-            further = np.arange(end + 1, _reach(track, at, LATEST * step_px) + 1)
             # Nothing in reach is far enough, or all of it is blurred: go on, at least to the next frame there is.
+            further = np.arange(end + 1, _reach(track, at, latest) + 1)
             able = np.concatenate([able, further]) if len(able) + len(further) else np.array([min(end + 1, count - 1)])
         away = np.abs(track.motion_px(at, able) / step_px - 1)
-        taken.append(int(able[np.argmax(scores[able] - 0.3 * away)]))
+        at = int(able[np.argmax(scores[able] - 0.3 * away)])
+        taken.append(at)
     return tuple(taken)
 
 
@@ -229,7 +242,7 @@ def reasons(track: Track, choice: Choice, names: Sequence[str], max_frames: int)
         if at < len(frames) and frames[at] == i:
             continue
         beside = [k for k in (at - 1, at) if 0 <= k < len(frames)]
-        away = [float(track.motion_px(i, int(frames[k]))[0]) for k in beside]
+        away = [float(track.motion_px(i, int(frames[k]))) for k in beside]
         nearest = names[beside[int(np.argmin(away))]]
         look = track.looks[i]
         if max(look.clipped_dark, look.clipped_bright) > BLACK_OR_WHITE:

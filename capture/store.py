@@ -132,14 +132,17 @@ def _load_frame(item: Fields) -> Frame:
 
 
 def _load_exif(item: Fields) -> Exif:
-    gps = None
-    if item.has("gps"):
-        place = Fields(item.path, item.value["gps"], f"{item.where}.gps")
-        gps = Gps(place.number("latitude_deg"), place.number("longitude_deg"), place.optional_number("altitude_m"))
     texts = {name: item.optional_text(name) for name in ("make", "model", "lens", "taken_at")}
     names = ("focal_mm", "focal_35mm", "exposure_s", "f_number", "iso")
     numbers = {name: item.optional_number(name) for name in names}
-    return Exif(gps=gps, **cast(Any, texts | numbers))
+    return Exif(gps=_load_gps(item, "gps"), **cast(Any, texts | numbers))
+
+
+def _load_gps(item: Fields, name: str) -> Gps | None:
+    if not item.has(name):
+        return None
+    place = Fields(item.path, item.value[name], f"{item.where}.{name}".lstrip("."))
+    return Gps(place.number("latitude_deg"), place.number("longitude_deg"), place.optional_number("altitude_m"))
 
 
 def _load_quality(item: Fields) -> Quality:
@@ -208,6 +211,7 @@ def save_posed(scene: PosedScene, folder: Path) -> None:
         "is_metric": scene.is_metric,
         "metric_source": scene.metric_source,
         "up_source": scene.up_source,
+        "georeference": asdict(scene.georeference) if scene.georeference else None,
         "warnings": list(scene.warnings),
     }
     write_json(folder / POSES_FILE, value)
@@ -243,6 +247,7 @@ def load_posed(folder: Path, capture: Capture) -> PosedScene:
         up_source=top.text("up_source"),
         visible=visible,
         warnings=top.texts("warnings"),
+        georeference=_load_gps(top, "georeference"),
     )
 
 

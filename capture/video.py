@@ -52,7 +52,7 @@ class Decoding:
     def is_truncated(self) -> bool:
         """Whether clearly less could be decoded than the file promises."""
         fewer = self.frames < 0.95 * self.promised - 2
-        shorter = self.promised == 0 and self.last_time_s < 0.9 * self.duration_s - 1
+        shorter = self.promised == 0 and self.last_time_s < 0.9 * self.duration_s - 0.25
         return self.cut_off or fewer or shorter
 
 
@@ -89,7 +89,7 @@ def _reason(path: Path, error: Exception) -> str:
     with path.open("rb") as file:
         head = file.read(4096)
         file.seek(0)
-        has_index, at = False, 0
+        has_index, at, length = False, 0, path.stat().st_size
         while True:  # walk over the top-level boxes of an MP4: without `moov` it has no index
             file.seek(at)
             box = file.read(16)
@@ -98,9 +98,9 @@ def _reason(path: Path, error: Exception) -> str:
             size = int.from_bytes(box[:4], "big")
             size = int.from_bytes(box[8:16], "big") if size == 1 and len(box) == 16 else size
             has_index |= box[4:8] == b"moov"
-            if size < 8:
-                break
             at += size
+            if size < 8 or at >= length:
+                break
     if not head:
         return "it is empty"
     if head[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"free") and not has_index:

@@ -67,7 +67,8 @@ def write_video() -> Callable[..., Path]:
             stream.pix_fmt = pixels
             stream.options = {"crf": "12", **(options or {})}
             for i, rgb in enumerate(frames):
-                stream.height, stream.width = rgb.shape[:2]
+                if i == 0:
+                    stream.height, stream.width = rgb.shape[:2]
                 frame = av.VideoFrame.from_ndarray(rgb, format="rgb24")
                 if color is not None:  # matrix, range, transfer, primaries
                     context = stream.codec_context
