@@ -26,6 +26,7 @@ FOCAL_35MM = 26
 """Focal length written into EXIF, for the 43.27 mm diagonal of a 35 mm frame, as telephones state it."""
 TRUTH_FILE = "truth.json"
 TRUTH_VERSION = 1
+_BUILD_STEPS = 12  # building the place takes about as long as this many frames
 _DIAGONAL_35MM = math.hypot(36, 24)
 _MAX_TRUTH_BYTES = 64 << 20
 
@@ -100,10 +101,11 @@ def write_synthetic_footage(
     if suffix not in (".jpg", ".png"):
         raise ValueError(f"synthetic footage is written as .jpg or .png, not {suffix!r}")
     began = monotonic()
-    on_event(Started("render", frames))
+    on_event(Started("render", _BUILD_STEPS + frames))
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     scene = synthetic_scene(place, seed)
+    on_event(Progressed("render", _BUILD_STEPS, _BUILD_STEPS + frames, "the place is built"))
     camera = phone_camera(width, height, k1)
     poses = {f"frame_{i:04d}{suffix}": p for i, p in enumerate(orbit_cameras(scene, frames, seed), start=1)}
 
@@ -115,7 +117,7 @@ def write_synthetic_footage(
     pool = ThreadPoolExecutor(max(1, os.cpu_count() or 1))
     try:
         for done, job in enumerate(as_completed([pool.submit(shoot, name) for name in poses]), start=1):
-            on_event(Progressed("render", done, frames, job.result()))
+            on_event(Progressed("render", _BUILD_STEPS + done, _BUILD_STEPS + frames, job.result()))
     finally:
         pool.shutdown(cancel_futures=True)
     truth = SyntheticTruth(place, seed, camera, poses, scene.size_m)

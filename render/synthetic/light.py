@@ -49,7 +49,7 @@ class Light:
         directions = _disc_around(towards, self.sun_radius_rad, self.sun_samples).astype(np.float32)
         visible = np.ones((len(directions), len(start)), bool)
         for solid in solids:
-            centre, radius = _bounding_sphere(solid)
+            centre, radius = solid.bounding_sphere
             offset = centre.astype(np.float32) - start
             along = offset @ towards.astype(np.float32)
             aside = (offset**2).sum(1) - along**2
@@ -71,7 +71,7 @@ class Light:
         directions = np.einsum("sk,mkc->smc", local, frame).astype(np.float32)
         visible = np.ones(directions.shape[:2], bool)
         for solid in solids:
-            centre, radius = _bounding_sphere(solid)
+            centre, radius = solid.bounding_sphere
             near = np.flatnonzero(((start - centre) ** 2).sum(1) < (radius + self.reach_m) ** 2)
             if len(near):
                 visible[:, near] &= ~_blocked(solid, start[near], directions[:, near], self.reach_m)
@@ -88,12 +88,6 @@ def _blocked(solid: Solid, start: Floats, direction: Floats, reach_m: float) -> 
     t = solid.hit(origin, (direction[..., 0], direction[..., 1], direction[..., 2]))
     blocked: npt.NDArray[np.bool_] = t < reach_m
     return blocked
-
-
-def _bounding_sphere(solid: Solid) -> tuple[Array, float]:
-    corners = solid.corners_in_world()
-    centre = corners.mean(0)
-    return centre, float(np.linalg.norm(corners - centre, axis=1).max())
 
 
 def _spiral(count: int) -> tuple[Array, Array]:

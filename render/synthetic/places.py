@@ -48,7 +48,7 @@ def synthetic_scene(name: str = "terrace", seed: int = 0) -> SyntheticScene:
 
 
 def _terrace() -> tuple[list[Solid], Light]:
-    solids: list[Solid] = [dome(26.0, m.sky(), 0.11)]
+    solids: list[Solid] = [dome(16.0, m.sky(), 0.07)]
     solids.append(box((-4.8, -4.8, -0.2), (4.8, 4.8, 0.0), m.floor(1.75), 0.007, seen="+z"))
     solids += _walls() + _balustrade() + _centrepiece() + _things() + _corners()
     sun = np.array([-0.50, -0.62, 0.78])
@@ -117,23 +117,23 @@ def _things() -> list[Solid]:
         box((1.15, 0.75, 0), (1.75, 1.30, 0.50), crate, 0.005, turn=0.35),
         box((0.72, 1.42, 0), (1.22, 1.92, 0.46), dark, 0.005, turn=-0.2),
         box((0.95, 1.05, 0.50), (1.40, 1.45, 0.86), crate, 0.005, turn=0.9),
-        box((-1.85, -0.55, 0.38), (-1.45, 0.85, 0.46), m.planks("9a7650", 0.1, worn=1.0), 0.005, turn=0.25),
-        box((-1.78, -0.40, 0), (-1.52, -0.22, 0.38), m.stone("b5a992"), 0.006, turn=0.25),
-        box((-1.82, 0.52, 0), (-1.56, 0.70, 0.38), m.stone("b5a992"), 0.006, turn=0.25),
-        ball((-1.62, -0.10, 0.58), 0.12, m.glazed(("a8382f", "e4d9c0"), 5), 0.005),
-        ball((-1.68, 0.22, 0.565), 0.105, m.glazed(("2f5f7d", "d8cfae"), 4), 0.005),
-        ball((-1.73, 0.48, 0.55), 0.09, m.glazed(("d29a3a", "6f3b2a"), 3), 0.005),
+        box((-1.60, -0.50, 0.38), (-1.20, 0.80, 0.46), m.planks("9a7650", 0.1, worn=1.0), 0.005, turn=0.25),
+        box((-1.46, -0.34, 0), (-1.20, -0.16, 0.38), m.stone("b5a992"), 0.006, turn=0.25),
+        box((-1.60, 0.48, 0), (-1.34, 0.66, 0.38), m.stone("b5a992"), 0.006, turn=0.25),
+        ball((-1.32, -0.10, 0.58), 0.12, m.glazed(("a8382f", "e4d9c0"), 5), 0.005),
+        ball((-1.39, 0.20, 0.565), 0.105, m.glazed(("2f5f7d", "d8cfae"), 4), 0.005),
+        ball((-1.45, 0.45, 0.55), 0.09, m.glazed(("d29a3a", "6f3b2a"), 3), 0.005),
         ball((1.05, -0.35, 0.20), 0.20, m.glazed(("e0d6c3", "3f6b52"), 4), 0.006),
         ball((1.38, -0.62, 0.14), 0.14, m.glazed(("c66a3d", "e8dcc0"), 6), 0.005),
         lathe((0.35, -1.35, 0), POT, m.clay("b8643f"), 0.006),
         ball((0.35, -1.35, 0.78), (0.38, 0.38, 0.36), m.foliage(0.07), 0.007),
         lathe((-0.80, -1.25, 0), AMPHORA, m.clay("c08a5a", "5a2f26"), 0.005),
-        lathe((-0.75, 1.45, 0), STUB, m.stone("cabfa9"), 0.006),
-        ball((-0.75, 1.45, 0.81), 0.19, m.marble("b9c4bd", "5b6f66"), 0.006),
+        lathe((-0.60, 1.35, 0), STUB, m.stone("cabfa9"), 0.006),
+        ball((-0.60, 1.35, 0.81), 0.19, m.marble("b9c4bd", "5b6f66"), 0.006),
     ]  # fmt: skip
     lying = np.array([[0.0, 0.0, 1.0], [0.0, 1.0, 0.0], [-1.0, 0.0, 0.0]]).T @ rotation_z(-0.5)
     drum = ((0.0, 0.0), (0.17, 0.0), (0.19, 0.03), (0.19, 0.62), (0.17, 0.65), (0.0, 0.65))
-    solids.append(lathe((-1.45, 1.25, 0.19), drum, m.stone("c6baa2"), 0.006, lying))
+    solids.append(lathe((-1.30, 1.30, 0.19), drum, m.stone("c6baa2"), 0.006, lying))
     return solids
 
 
@@ -147,7 +147,7 @@ def _corners() -> list[Solid]:
         solids.append(ball((x, -3.75, 2.52), 0.19, m.stone("c3b79f"), 0.009))
     for y, size in ((-2.9, 0.26), (2.6, 0.30), (0.2, 0.24)):
         solids.append(ball((-4.15, y, size * 0.9), (size, size * 1.2, size), m.foliage(0.08), 0.009))
-    solids.append(box((3.55, -0.35, 0), (4.3, 0.35, 0.42), m.crate("94744f"), 0.007, turn=0.08))
+    solids.append(box((3.85, -0.35, 0), (4.45, 0.35, 0.42), m.crate("94744f"), 0.007, turn=0.08))
     solids.append(box((2.2, 3.85, 0), (3.2, 4.4, 0.55), m.planks("a98358", 0.12, upright=False, worn=1.0), 0.007))
     return solids
 
@@ -169,6 +169,6 @@ def _minimal() -> tuple[list[Solid], Light]:
 
 Build = Callable[[], tuple[list[Solid], Light]]
 PLACES: dict[str, tuple[Build, tuple[float, float, float], tuple[float, float], tuple[float, ...]]] = {
-    "terrace": (_terrace, (0.0, 0.0, 0.72), (2.75, 3.45), (1.35, 2.05)),
+    "terrace": (_terrace, (0.0, 0.0, 0.62), (2.9, 3.5), (1.5, 2.1)),
     "minimal": (_minimal, (0.0, 0.0, 0.30), (1.5, 1.9), (0.9, 1.2)),
 }

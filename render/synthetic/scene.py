@@ -185,7 +185,7 @@ def _hit_into(
 
 def _window(solid: Solid, x: Array, y: Array, cam_from_world: Pose, separable: bool) -> tuple[slice, slice] | None:
     """Rows and columns of the grid whose rays may meet the solid; None when none does."""
-    corners = cam_from_world.apply(solid.corners_in_world())
+    corners = cam_from_world.apply(solid.corners_in_world)
     if corners[:, 2].min() < 0.05:
         return None if corners[:, 2].max() <= 0 else (slice(None), slice(None))
     plane = corners[:, :2] / corners[:, 2:]

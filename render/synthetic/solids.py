@@ -9,6 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -96,12 +97,19 @@ class Solid(ABC):
         o, d = self._origin(origin), self._turn(direction)
         return self.describe_local((o[0] + t * d[0], o[1] + t * d[1], o[2] + t * d[2]), d)
 
+    @cached_property
     def corners_in_world(self) -> npt.NDArray[np.float64]:
         """The corners (8, 3) of a box around the solid."""
         low, high = self.extent
         choice = np.array(list(np.ndindex(2, 2, 2)))
         corners: npt.NDArray[np.float64] = np.where(choice == 0, low, high) @ self.solid_from_world + self.position
         return corners
+
+    @cached_property
+    def bounding_sphere(self) -> tuple[npt.NDArray[np.float64], float]:
+        """Centre (3,) in the world and radius of a sphere around the solid."""
+        centre = self.corners_in_world.mean(0)
+        return centre, float(np.linalg.norm(self.corners_in_world - centre, axis=1).max())
 
     def _origin(self, origin: Vector) -> Vector:
         x, y, z = (o - o.dtype.type(p) for o, p in zip(origin, self.position, strict=True))
@@ -238,12 +246,28 @@ class Lathe(Solid):
         return np.concatenate([[0.0], np.cumsum(steps)])
 
     def hit_local(self, origin: Vector, direction: Vector) -> Array:
-        nearest: Array | None = None
+        *rays, _ = np.broadcast_arrays(*origin, *direction, 0)
+        shape, kind = rays[0].shape, rays[0].dtype.type
+        o, d = [r.reshape(-1) for r in rays[:3]], [r.reshape(-1) for r in rays[3:]]
+        # Start each ray where it is nearest to the axis: coefficients stay small, so float32 does not cancel.
+        across = np.maximum(d[0] * d[0] + d[1] * d[1], kind(1e-12))
+        start = -(o[0] * d[0] + o[1] * d[1]) / across
+        px, py, pz = (a + start * b for a, b in zip(o, d, strict=True))
+        aside = px * px + py * py
+        widest = kind(1.0002 * self.profile[:, 0].max() ** 2)
+        rise = np.sqrt(np.maximum(widest - aside, 0) / across) * np.abs(d[2])
+        low, high = np.where(aside <= widest, pz - rise, np.inf), pz + rise
+        nearest = np.full(aside.shape, np.inf, aside.dtype)
         for (r0, z0), (r1, z1) in zip(self.profile[:-1], self.profile[1:], strict=True):
-            t = _ring(origin, direction, r0, r1, z0) if z0 == z1 else _cone(origin, direction, r0, z0, r1, z1)
-            nearest = t if nearest is None else np.minimum(nearest, t)
-        assert nearest is not None
-        return nearest
+            near = np.flatnonzero((low <= kind(max(z0, z1) + 1e-4)) & (high >= kind(min(z0, z1) - 1e-4)))
+            if len(near) == 0:
+                continue
+            if z0 == z1:
+                t = _ring(start[near], px[near], py[near], pz[near], [c[near] for c in d], (r0, r1, z0))
+            else:
+                t = _cone(start[near], aside[near], pz[near], across[near], d[2][near], (r0, z0, r1, z1))
+            nearest[near] = np.minimum(nearest[near], t)
+        return nearest.reshape(shape)
 
     def describe_local(self, point: Vector, direction: Vector) -> Hit:
         x, y, z = point
@@ -284,39 +308,39 @@ class Lathe(Solid):
         return [Surface((2 * np.pi * float(self.profile[:, 0].max()), float(arc[-1])), locate, True)]
 
 
-def _ring(origin: Vector, direction: Vector, r0: float, r1: float, height: float) -> Array:
-    """Nearest t on the flat ring between two radii at a height."""
+def _ring(
+    start: Array, px: Array, py: Array, pz: Array, direction: Sequence[Array], ring: tuple[float, float, float]
+) -> Array:
+    """t on the flat ring (radius, radius, height); rays are at (px, py, pz) where t is `start`."""
+    r0, r1, height = ring
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        t = (origin[2].dtype.type(height) - origin[2]) / direction[2]
-        squared = (origin[0] + t * direction[0]) ** 2 + (origin[1] + t * direction[1]) ** 2
+        s = (pz.dtype.type(height) - pz) / direction[2]
+        squared = (px + s * direction[0]) ** 2 + (py + s * direction[1]) ** 2
         low, high = min(r0, r1), max(r0, r1)
-        return np.where((t > 0) & (squared >= low * low) & (squared <= high * high), t, np.inf)
+        return np.where((start + s > 0) & (squared >= low * low) & (squared <= high * high), start + s, np.inf)
 
 
-def _cone(origin: Vector, direction: Vector, r0: float, z0: float, r1: float, z1: float) -> Array:
-    """Nearest t on the side of the truncated cone from (radius r0, height z0) to (r1, z1)."""
-    kind = origin[0].dtype.type
+def _cone(
+    start: Array, aside: Array, pz: Array, across: Array, dz: Array, piece: tuple[float, float, float, float]
+) -> Array:
+    """Nearest t on the side of the truncated cone (radius, height, radius, height).
+
+    Rays are nearest to the axis, at squared distance `aside` and height `pz`, where t is `start`.
+    """
+    r0, z0, r1, z1 = piece
+    kind = pz.dtype.type
     slope = kind((r1 - r0) / (z1 - z0))
     low, high = kind(min(z0, z1)), kind(max(z0, z1))
-    ox, oy, oz = origin
-    dx, dy, dz = direction
-    # Start each ray where it is nearest to the axis: coefficients stay small, so float32 does not cancel.
-    across = dx * dx + dy * dy
-    start = -(ox * dx + oy * dy) / np.maximum(across, kind(1e-12))
-    px, py, pz = ox + start * dx, oy + start * dy, oz + start * dz
     radius = kind(r0) + slope * (pz - kind(z0))
-    a = across - (slope * dz) ** 2
-    b = -slope * dz * radius
-    c = px * px + py * py - radius * radius
+    grow = slope * dz
+    a, b, c = across - grow * grow, -grow * radius, aside - radius * radius
     inside = b * b - a * c
+    best = np.full(start.shape, np.inf, start.dtype)
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         q = -(b + np.copysign(np.sqrt(np.maximum(inside, 0)), b))
-        roots = (q / a, c / q)
-        best = np.full(np.broadcast(start, inside).shape, np.inf, dtype=start.dtype)
-        for s in roots:
-            z = pz + s * dz
-            t = start + s
-            on = (inside >= 0) & (z >= low) & (z <= high) & (t > 0) & (radius + slope * s * dz >= 0)
+        for s in (q / a, c / q):
+            z, t = pz + s * dz, start + s
+            on = (inside >= 0) & (z >= low) & (z <= high) & (t > 0) & (radius + grow * s >= 0)
             best = np.minimum(best, np.where(on, t, np.inf))
     return best
 

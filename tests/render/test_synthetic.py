@@ -254,7 +254,8 @@ def test_written_footage_and_its_truth(tmp_path: Path) -> None:
     for name, pose in truth.cam_from_world.items():
         assert np.allclose(read.cam_from_world[name].matrix(), pose.matrix(), atol=1e-12)
     assert isinstance(heard[0], Started) and isinstance(heard[-1], Finished)
-    assert sum(isinstance(e, Progressed) for e in heard) == 5
+    progress = [e for e in heard if isinstance(e, Progressed)]
+    assert len(progress) == 6 and progress[-1].done == progress[-1].total == heard[0].total
     with pytest.raises(ValueError, match=r"\.jpg or \.png"):
         write_synthetic_footage(tmp_path, 1, suffix=".bmp")
 
