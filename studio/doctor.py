@@ -32,7 +32,7 @@ def doctor(models: Path | None, console: Console) -> dict[str, Any]:
     for finding in findings:
         console.say(f"  {marks[finding.state]} {finding.name:<{width}}  {finding.value}")
         if finding.adds:
-            console.say(f"      {'':<{width}}{finding.adds}")
+            console.say(f"        {'':<{width}}{finding.adds}")
     console.say("\nVersions")
     console.say("  " + ", ".join(f"{name} {number}" for name, number in versions().items()))
     return {"findings": [asdict(f) for f in findings], "versions": versions()}
