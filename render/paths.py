@@ -39,7 +39,8 @@ Array = npt.NDArray[np.float64]
 FORMAT, VERSION = "diorama-camera-path", 1
 MAX_FILE_BYTES = 32 << 20
 MAX_FRAMES = 100_000
-MAX_SIDE_PX = 8192
+MIN_FPS, MAX_FPS = 1, 240
+MIN_SIDE_PX, MAX_SIDE_PX = 16, 8192
 MAX_ABS_COORDINATE = 1e9
 
 _DENSE = 4000
@@ -67,8 +68,8 @@ class CameraPath:
             raise ValueError("a path needs at least one keyframe and as many times as poses")
         if not (np.abs(times) <= MAX_ABS_COORDINATE).all() or not (np.diff(times) > 0).all():
             raise ValueError("keyframe times must be finite and increase")
-        if not 1 <= self.fps <= 240:
-            raise ValueError(f"{self.fps:g} frames per second are not between 1 and 240")
+        if not MIN_FPS <= self.fps <= MAX_FPS:
+            raise ValueError(f"{self.fps:g} frames per second are not between {MIN_FPS} and {MAX_FPS}")
         if (times[-1] - times[0]) * self.fps >= MAX_FRAMES:
             raise ValueError(f"the path has more than {MAX_FRAMES} frames")
         if not self.camera.is_pinhole or max(self.camera.width_px, self.camera.height_px) > MAX_SIDE_PX:
@@ -146,7 +147,12 @@ def write_path(camera_path: CameraPath, path: str | Path) -> None:
 
 
 def path_camera(scene: PosedScene, max_size_px: int = 960) -> Camera:
-    """A pinhole to film with: the lens most frames were taken with, centred, of even size."""
+    """A pinhole to film with: the lens most frames were taken with, centred, of even size.
+
+    Raises InputError when no camera is known or nobody could film at that size.
+    """
+    if not MIN_SIDE_PX <= max_size_px <= MAX_SIDE_PX:
+        raise InputError(f"A film of {max_size_px} px cannot be made; give {MIN_SIDE_PX} to {MAX_SIDE_PX}.")
     counts = Counter(f.camera_id for f in scene.registered)
     if not counts:
         raise InputError("No camera of this scene is known; estimate the poses first.")
@@ -163,8 +169,9 @@ def capture_path(
 
     Shake is smoothed away. The pace counts moving and turning together: a turn on the spot takes its time too.
     seconds: how long it takes; by default it depends on how far the way is compared with the distance to the subject.
-    Raises InputError when fewer than two cameras are known.
+    Raises InputError when fewer than two cameras are known or nobody could watch the film.
     """
+    _check_film(seconds, fps)
     frames = sorted(scene.registered, key=_taken)
     if len(frames) < 2:
         raise InputError("A path along the capture needs at least two known cameras; add footage or use a path file.")
@@ -190,8 +197,9 @@ def orbit_path(
 
     Where the cameras left more than 75 degrees of the round open, the orbit swings to and fro over the part they saw.
     A capture that looks outwards has nothing to orbit; it gets `capture_path`.
-    Raises InputError when fewer than two cameras are known.
+    Raises InputError when fewer than two cameras are known or nobody could watch the film.
     """
+    _check_film(seconds, fps)
     if len(scene.registered) < 2:
         raise InputError("An orbit needs at least two known cameras; add footage or use a path file.")
     focus = _focus(scene)
@@ -233,6 +241,13 @@ def look_at(eye: npt.ArrayLike, target: npt.ArrayLike, roll_rad: float = 0.0) ->
     c, s = math.cos(roll_rad), math.sin(roll_rad)
     rotation = np.stack([c * right + s * down, c * down - s * right, forward])
     return Pose(rotation, -rotation @ start)
+
+
+def _check_film(seconds: float | None, fps: float) -> None:
+    if not MIN_FPS <= fps <= MAX_FPS:
+        raise InputError(f"{fps:g} frames per second cannot be filmed; give {MIN_FPS} to {MAX_FPS}.")
+    if seconds is not None and not 0 < seconds * fps < MAX_FRAMES:
+        raise InputError(f"A film of {seconds:g} s cannot be made; give more than 0 s and at most {MAX_FRAMES} frames.")
 
 
 def _whole(value: Any) -> int:

@@ -33,7 +33,7 @@ STUB = ((0.24, 0.0), (0.24, 0.06), (0.20, 0.10), (0.19, 0.62), (0.0, 0.62))
 CYPRESS = ((0.0, 0.0), (0.13, 0.02), (0.27, 0.30), (0.31, 0.75), (0.25, 1.35), (0.14, 1.95), (0.0, 2.45))
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=2)
 def synthetic_scene(name: str = "terrace", seed: int = 0) -> SyntheticScene:
     """A place by name: "terrace", a walled court with a view, or "minimal", small and quick, for tests.
 

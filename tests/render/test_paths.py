@@ -170,6 +170,10 @@ def test_cameras_on_one_spot_and_too_few_of_them() -> None:
     for make in (capture_path, orbit_path):
         with pytest.raises(InputError, match="two known cameras"):
             make(scene_of(ring(1)))
+        for wrong in ({"fps": 0.0}, {"fps": math.nan}, {"seconds": 0.0}, {"seconds": 1e9}, {"seconds": math.nan}):
+            with pytest.raises(InputError, match="film"):
+                make(scene_of(ring(4)), **wrong)
+        assert len(make(scene_of(ring(8)), seconds=1.5, fps=20).frames()) == 30
     with pytest.raises(InputError, match="No camera"):
         path_camera(scene_of([]))
 
@@ -180,6 +184,9 @@ def test_the_film_camera_is_even_and_keeps_its_angle() -> None:
     assert (small.width_px % 2, small.height_px % 2) == (0, 0) and max(small.width_px, small.height_px) <= 33
     assert small.width_px / small.fx == pytest.approx(CAMERA.width_px / CAMERA.fx, rel=0.04)
     assert path_camera(scene).width_px == 64  # never up
+    for wrong in (-5, 0, 100_000):
+        with pytest.raises(InputError, match="film"):
+            path_camera(scene, wrong)
 
 
 def test_writing_and_reading_back(tmp_path: Path) -> None:
