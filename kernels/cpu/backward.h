@@ -51,16 +51,14 @@ template <bool Depth>
     const Floats g0 = load(g[0]), g1 = load(g[1]), g2 = load(g[2]);
     Floats value = red * g0 + green * g1 + blue * g2;
     if constexpr (Depth) value = value + depth * load(g[3]);
-    const Mask meets = at_least(raw, all(kMinAlpha));
+    const Mask takes = both(at_least(raw, all(kMinAlpha)), greater(before, all(kStop)));
     const Floats alpha = minimum(raw, all(kMaxAlpha));
-    const Floats share = alpha * before, after = before - share;
-    const Mask takes = both(meets, greater(after, all(kStop)));
-    const Floats weight = keep(takes, share);
-    store(canvas.left[row], choose(meets, after, before));   // below kStop once full, and so it stays
+    const Floats weight = keep(takes, alpha * before);
+    store(canvas.left[row], before - weight);
     const Floats rest = load(canvas.behind[row]) - weight * value;
     store(canvas.behind[row], rest);
-    const Mask moves = both(takes, greater(all(kMaxAlpha), alpha));   // at kMaxAlpha only the colour does
-    const Floats e = keep(moves, share * value - alpha * rest * reciprocal(1.f - alpha));
+    const Mask moves = both(takes, greater(all(kMaxAlpha), raw));   // at kMaxAlpha only the colour does
+    const Floats e = keep(moves, weight * value - alpha * rest * reciprocal(1.f - alpha));
     const Floats y = column.dy(row), e_y = e * y;
     e0 = e0 + e;
     ey = ey + e_y;

@@ -39,10 +39,10 @@ inline void find_spans(const Workspace& ws, std::uint32_t splat, SpanList& out, 
     columns_per_tile_row(r, base, static_cast<float>(ws.camera.width), low, high);
     for (int j = 0; j < kWidth && base + j <= last_row; ++j) {
       if (high[j] < 0) continue;
-      const auto row = static_cast<std::uint32_t>(base + j);
-      const std::uint32_t first = low[j] / kTileWidth, last = high[j] / kTileWidth;
-      out.spans[out.count++] = {splat, row << 22 | first << 11 | last};
-      std::uint32_t* row_changes = changes + row * (ws.tiles_x + 1);
+      const int row = base + j, first = low[j] / kTileWidth, last = high[j] / kTileWidth;
+      out.spans[out.count++] = {splat, static_cast<std::uint16_t>(row), static_cast<std::uint16_t>(first),
+                                static_cast<std::uint16_t>(last)};
+      std::uint32_t* row_changes = changes + static_cast<std::size_t>(row) * (ws.tiles_x + 1);
       ++row_changes[first];
       --row_changes[last + 1];
     }
@@ -100,9 +100,8 @@ void bin(Workspace& ws, Pool& pool) {
     const SpanList& spans = ws.spans[part];
     for (std::size_t i = 0; i < spans.count; ++i) {
       const Span span = spans.spans[i];
-      std::uint32_t* row = places + (span.tiles >> 22) * (ws.tiles_x + 1);
-      const std::uint32_t last = span.tiles & 2047;
-      for (std::uint32_t tx = span.tiles >> 11 & 2047; tx <= last; ++tx) ws.list[row[tx]++] = span.splat;
+      std::uint32_t* row = places + static_cast<std::size_t>(span.row) * (ws.tiles_x + 1);
+      for (unsigned tx = span.first; tx <= span.last; ++tx) ws.list[row[tx]++] = span.splat;
     }
   });
 }

@@ -9,8 +9,7 @@ namespace diorama::DIORAMA_LEVEL {
 constexpr int kTilesPerTask = 4;
 constexpr int kChunk = 16;   // splats between two looks at which rows are full
 
-// The tile's pixels. `left` is the transmittance; once a pixel is full it keeps its value with the sign set, so that
-// no later splat passes the test against kStop, and 1 - |left| is its alpha to the end.
+// The tile's pixels; `left` is the transmittance, 0 outside of the picture.
 template <bool Depth>
 struct Canvas {
   static constexpr int kChannels = Depth ? 4 : 3;
@@ -60,47 +59,46 @@ inline void rows_of_splats(const Record* records, const std::uint32_t* ids, cons
   store_ints(high, to_ints(choose(hit, last, all(-1.f))));
 }
 
-// Blends one splat into the rows of `mask`; returns the rows where a pixel took of it or became full by it.
+// Blends one splat into the rows of `mask`; returns the rows where a pixel took of it.
 template <bool Depth>
 [[gnu::always_inline]] inline std::uint32_t blend(Canvas<Depth>& canvas, const Tile& tile, const Record& r, float depth,
                                                   std::uint32_t mask) {
   const Column column(r, tile);
   const Floats red = all(r.color[0]), green = all(r.color[1]), blue = all(r.color[2]);
-  std::uint32_t had_a_say = 0;
+  std::uint32_t touched = 0;
   walk_down(column, mask, [&](int row, Floats raw) __attribute__((always_inline)) {
     const Floats before = load(canvas.left[row]);
-    const Mask meets = both(at_least(raw, all(kMinAlpha)), greater(before, zeros()));
-    const Floats alpha = minimum(raw, all(kMaxAlpha));
-    const Floats share = alpha * before, after = before - share;
-    const Mask takes = both(meets, greater(after, all(kStop)));
-    const Floats weight = keep(takes, share);
-    store(canvas.left[row], choose(takes, after, negative_where(meets, before)));
+    const Mask takes = both(at_least(raw, all(kMinAlpha)), greater(before, all(kStop)));
+    const Floats weight = keep(takes, minimum(raw, all(kMaxAlpha)) * before);
+    store(canvas.left[row], before - weight);
     float(*sums)[kWidth] = canvas.sums[row];
     store(sums[0], load(sums[0]) + weight * red);
     store(sums[1], load(sums[1]) + weight * green);
     store(sums[2], load(sums[2]) + weight * blue);
     if constexpr (Depth) store(sums[3], load(sums[3]) + weight * depth);
-    had_a_say |= static_cast<std::uint32_t>(any(meets)) << row;
+    touched |= static_cast<std::uint32_t>(any(takes)) << row;
   });
-  return had_a_say;
+  return touched;
 }
 
-// A row of the tile as its pixel lines: copies the parts that lie in the picture.
+// The two pixel lines of a row (one, where registers are that short); null where the picture has none.
+template <class T>
+struct Lines {
+  T *upper, *lower;
+  Lines(const Tile& tile, const PlaneLayout& layout, int row, T* plane) {
+    const int y = row * kRowHeight;
+    T* first = plane + layout.at(tile.x, tile.y + y);
+    upper = y < tile.height ? first : nullptr;
+    lower = kRowHeight > 1 && y + 1 < tile.height ? first + layout.stride : nullptr;
+  }
+};
 inline void put_row(const Tile& tile, const PlaneLayout& layout, int row, Floats values, float* plane) {
-  alignas(64) float lanes[kWidth];
-  store(lanes, values);
-  for (int line = 0; line < kRowHeight; ++line)
-    if (row * kRowHeight + line < tile.height)
-      __builtin_memcpy(plane + layout.at(tile.x, tile.y + row * kRowHeight + line), lanes + line * kTileWidth,
-                       kTileWidth * sizeof(float));
+  const Lines<float> lines(tile, layout, row, plane);
+  store_lines(lines.upper, lines.lower, values);
 }
 inline Floats get_row(const Tile& tile, const PlaneLayout& layout, int row, const float* plane) {
-  alignas(64) float lanes[kWidth] = {};
-  for (int line = 0; line < kRowHeight; ++line)
-    if (row * kRowHeight + line < tile.height)
-      __builtin_memcpy(lanes + line * kTileWidth, plane + layout.at(tile.x, tile.y + row * kRowHeight + line),
-                       kTileWidth * sizeof(float));
-  return load(lanes);
+  const Lines<const float> lines(tile, layout, row, plane);
+  return load_lines(lines.upper, lines.lower);
 }
 
 // Adds the background and writes the tile out. `kept` (or null) hides pixels from the loss: they become 0 like the
@@ -109,7 +107,7 @@ template <bool Depth>
 inline void finish(Workspace& ws, const Tile& tile, const Canvas<Depth>& canvas, const float* background,
                    const float* kept) {
   for (int row = 0; row * kRowHeight < tile.height; ++row) {
-    const Floats left = absolute(load(canvas.left[row]));
+    const Floats left = load(canvas.left[row]);
     put_row(tile, ws.layout, row, left, ws.left.data());
     for (int c = 0; c < 3; ++c) {
       Floats value = load(canvas.sums[row][c]) + left * background[c];

@@ -40,8 +40,6 @@ class LossBlock {
         y0_(y0),
         y1_(least(layout_.height, y0 + kStripHeight)),
         columns_(least(kBlockWidth, (layout_.width - x0 + kWidth - 1) / kWidth * kWidth)) {
-    const Window window;
-    for (int i = 0; i <= kRadius; ++i) w_[i] = all(window.taps[i]);
     const float each = 1.f / (3.f * static_cast<float>(photo.kept_count));
     l1_slope_ = (1.f - ssim_weight) * each;
     ssim_slope_ = -ssim_weight * each;
@@ -65,11 +63,12 @@ class LossBlock {
 
   // w times both neighbours at distance J, for x, x^2 and x y.
   template <int J>
-  [[gnu::always_inline]] void tap(const RowWalk& x, const RowWalk& y, Floats& a, Floats& b, Floats& c) const {
+  [[gnu::always_inline]] static void tap(const Taps& w, const RowWalk& x, const RowWalk& y, Floats& a, Floats& b,
+                                         Floats& c) {
     const Floats left = x.at<-J>(), right = x.at<J>();
-    a = a + w_[J] * (left + right);
-    b = b + w_[J] * (left * left + right * right);
-    c = c + w_[J] * (left * y.at<-J>() + right * y.at<J>());
+    a = a + w[J] * (left + right);
+    b = b + w[J] * (left * left + right * right);
+    c = c + w[J] * (left * y.at<-J>() + right * y.at<J>());
   }
 
   void prefetch_rows(int y) const {
@@ -91,17 +90,18 @@ class LossBlock {
       __builtin_memset(out, 0, sizeof rings_.across[0]);
       return;
     }
+    const Taps w = taps_;
     RowWalk px(picture_ + layout_.at(x0_ - kHalo, y)), ph(photo_ + layout_.at(x0_ - kHalo, y));
     for (int x = 0; x < columns_ + 2 * kHalo; x += kWidth) {
       px.look_ahead();
       ph.look_ahead();
-      Floats a = w_[0] * px.at<0>(), b = a * px.at<0>(), c = a * ph.at<0>();
+      Floats a = w[0] * px.at<0>(), b = a * px.at<0>(), c = a * ph.at<0>();
       Floats a2 = zeros(), b2 = zeros(), c2 = zeros();   // two chains of sums hide the additions' latency
-      tap<1>(px, ph, a, b, c);
-      tap<2>(px, ph, a2, b2, c2);
-      tap<3>(px, ph, a, b, c);
-      tap<4>(px, ph, a2, b2, c2);
-      tap<5>(px, ph, a, b, c);
+      tap<1>(w, px, ph, a, b, c);
+      tap<2>(w, px, ph, a2, b2, c2);
+      tap<3>(w, px, ph, a, b, c);
+      tap<4>(w, px, ph, a2, b2, c2);
+      tap<5>(w, px, ph, a, b, c);
       store(out[0] + x, a + a2);
       store(out[1] + x, b + b2);
       store(out[2] + x, c + c2);
@@ -110,13 +110,10 @@ class LossBlock {
     }
   }
 
-  Floats down_across(int map, int y, int x) const {
-    return blur_down([&](int row) __attribute__((always_inline)) { return rings_.across[row & (kRing - 1)][map] + x; },
-                     y, w_);
-  }
-  Floats down_maps(int map, int y, int x) const {
-    return blur_down([&](int row) __attribute__((always_inline)) { return rings_.maps[row & (kRing - 1)][map] + x; }, y,
-                     w_);
+  // The window down one of a ring's three columns of rows, at row y.
+  template <int Width>
+  [[gnu::always_inline]] static Floats down(const Taps& w, const float (*ring)[3][Width], int map, int y, int x) {
+    return blur_down([&](int row) __attribute__((always_inline)) { return ring[row & (kRing - 1)][map] + x; }, y, w);
   }
 
   Mask counted(int x, int y) const {
@@ -132,9 +129,12 @@ class LossBlock {
       return;
     }
     const bool mine = y >= y0_ && y < y1_;
+    const Taps w = taps_;
+    const auto* ring = rings_.across;
+    Floats l1 = l1_, ssim = ssim_;
     for (int x = 0; x < columns_ + 2 * kHalo; x += kWidth) {
       const std::size_t at = layout_.at(x0_ - kHalo + x, y);
-      const Floats mx = down_across(0, y, x), xx = down_across(1, y, x), xy = down_across(2, y, x);
+      const Floats mx = down(w, ring, 0, y, x), xx = down(w, ring, 1, y, x), xy = down(w, ring, 2, y, x);
       const Floats my = load(mean_ + at), yy = load(square_ + at);
       const Floats n1 = 2.f * mx * my + kSsimC1, n2 = 2.f * (xy - mx * my) + kSsimC2;
       const Floats d1 = mx * mx + my * my + kSsimC1, d2 = xx - mx * mx + yy - my * my + kSsimC2;
@@ -145,29 +145,33 @@ class LossBlock {
       store(rings_.row[1] + x, keep(in, by_d2));
       store(rings_.row[2] + x, keep(in, by_n2));
       if (mine && x >= kHalo && x < columns_ + kHalo) {
-        ssim_ = ssim_ + keep(in, s);
-        l1_ = l1_ + keep(in, absolute(load(picture_ + at) - load(photo_ + at)));
+        ssim = ssim + keep(in, s);
+        l1 = l1 + keep(in, absolute(load(picture_ + at) - load(photo_ + at)));
       }
     }
+    l1_ = l1;
+    ssim_ = ssim;
     for (int map = 0; map < 3; ++map) {
       RowWalk row(rings_.row[map] + kHalo);
       for (int x = 0; x < columns_; x += kWidth) {
         row.look_ahead();
-        store(out[map] + x, blur_across(row, w_));
+        store(out[map] + x, blur_across(row, w));
         row.advance();
       }
     }
   }
 
   void write_gradient(int y) {
+    const Taps w = taps_;
+    const auto* ring = rings_.maps;
     for (int x = 0; x < columns_; x += kWidth) {
       const std::size_t at = layout_.at(x0_ + x, y);
-      const Floats g = down_maps(0, y, x), f = down_maps(1, y, x), e = down_maps(2, y, x);
+      const Floats g = down(w, ring, 0, y, x), f = down(w, ring, 1, y, x), e = down(w, ring, 2, y, x);
       const Floats px = load(picture_ + at), ph = load(photo_ + at), difference = px - ph;
       const Floats sign = keep(greater(difference, zeros()), all(l1_slope_)) -
                           keep(greater(zeros(), difference), all(l1_slope_));
       Floats gradient = sign + ssim_slope_ * (g + 2.f * px * f + ph * e);
-      gradient = keep(counted(x0_ + x, y), gradient);   // the border stays 0, masked pixels feel nothing
+      if constexpr (Masked) gradient = keep(counted(x0_ + x, y), gradient);
       store(gradient_ + at, gradient);
     }
   }
@@ -177,7 +181,8 @@ class LossBlock {
   float* gradient_;
   LossRings& rings_;
   const int x0_, y0_, y1_, columns_;
-  Floats w_[kRadius + 1], l1_, ssim_;
+  const Taps taps_;
+  Floats l1_, ssim_;
   float l1_slope_, ssim_slope_;
 };
 

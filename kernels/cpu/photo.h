@@ -23,9 +23,7 @@ inline void fill_values(const PhotoBytes& photo, PhotoPlanes& out, int y) {
 // Blurred values and squares of one row, a block of columns at a time: down the columns into a buffer, then across.
 inline void blur_row(const PlaneLayout& layout, const float* values, int y, float* mean, float* square) {
   constexpr int kBlock = 256, kSide = 16, kBuffer = kBlock + 2 * kSide;
-  const Window window;
-  Floats w[kRadius + 1];
-  for (int i = 0; i <= kRadius; ++i) w[i] = all(window.taps[i]);
+  const Taps w;
   alignas(64) float means[kBuffer], squares[kBuffer], lanes[2][kWidth];
   for (int x0 = 0; x0 < layout.width; x0 += kBlock) {
     const int columns = least(kBlock, (layout.width - x0 + kWidth - 1) / kWidth * kWidth);

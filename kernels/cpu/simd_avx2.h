@@ -12,6 +12,11 @@ using Mask = __m256;   // all bits of a lane set or clear
 inline Floats all(float x) { return _mm256_set1_ps(x); }
 inline Floats load(const float* p) { return _mm256_loadu_ps(p); }
 inline void store(float* p, Floats a) { _mm256_storeu_ps(p, a); }
+// A register is one line of pixels here; a null line is zeros, or not written.
+inline Floats load_lines(const float* line, const float*) { return line ? load(line) : all(0.f); }
+inline void store_lines(float* line, float*, Floats a) {
+  if (line) store(line, a);
+}
 inline Ints load_ints(const std::uint32_t* p) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)); }
 inline void store_ints(int* p, Ints a) { _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), a); }
 inline Floats lane_numbers() { return _mm256_setr_ps(0, 1, 2, 3, 4, 5, 6, 7); }
@@ -36,9 +41,6 @@ inline Mask mask_from_bits(unsigned lanes) {
 }
 inline Floats choose(Mask m, Floats a, Floats b) { return _mm256_blendv_ps(b, a, m); }   // m ? a : b
 inline Floats keep(Mask m, Floats a) { return _mm256_and_ps(m, a); }                     // m ? a : 0
-inline Floats negative_where(Mask m, Floats a) {                                         // m ? -|a| : a
-  return _mm256_or_ps(a, _mm256_and_ps(m, all(-0.f)));
-}
 
 // times_power_of_two adds to the exponent's bits, which would wrap around below 2^-126.
 inline Floats above_underflow(Floats x) { return maximum(x, all(-126.f)); }

@@ -12,6 +12,15 @@ using Mask = __mmask16;
 inline Floats all(float x) { return _mm512_set1_ps(x); }
 inline Floats load(const float* p) { return _mm512_loadu_ps(p); }
 inline void store(float* p, Floats a) { _mm512_storeu_ps(p, a); }
+// A register as two lines of 8 pixels; a null line is zeros, or not written.
+inline Floats load_lines(const float* upper, const float* lower) {
+  const __m256 low_half = upper ? _mm256_loadu_ps(upper) : _mm256_setzero_ps();
+  return _mm512_insertf32x8(_mm512_castps256_ps512(low_half), lower ? _mm256_loadu_ps(lower) : _mm256_setzero_ps(), 1);
+}
+inline void store_lines(float* upper, float* lower, Floats a) {
+  if (upper) _mm256_storeu_ps(upper, _mm512_castps512_ps256(a));
+  if (lower) _mm256_storeu_ps(lower, _mm512_extractf32x8_ps(a, 1));
+}
 inline Ints load_ints(const std::uint32_t* p) { return _mm512_loadu_si512(p); }
 inline void store_ints(int* p, Ints a) { _mm512_storeu_si512(p, a); }
 inline Floats lane_numbers() { return _mm512_setr_ps(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15); }
@@ -32,7 +41,6 @@ inline bool any(Mask m) { return m != 0; }
 inline Mask mask_from_bits(unsigned lanes) { return static_cast<Mask>(lanes); }
 inline Floats choose(Mask m, Floats a, Floats b) { return _mm512_mask_blend_ps(m, b, a); }   // m ? a : b
 inline Floats keep(Mask m, Floats a) { return _mm512_maskz_mov_ps(m, a); }                   // m ? a : 0
-inline Floats negative_where(Mask m, Floats a) { return _mm512_mask_or_ps(a, m, a, all(-0.f)); }   // m ? -|a| : a
 
 inline Floats above_underflow(Floats x) { return x; }   // times_power_of_two underflows by itself
 inline Floats times_power_of_two(Floats a, Floats e) { return _mm512_scalef_ps(a, e); }

@@ -1,16 +1,16 @@
-// 8 lanes in the vector extensions of GCC and Clang: two SSE2 or NEON registers, or whatever the compiler finds.
+// 4 lanes in the vector extensions of GCC and Clang: an SSE2 or NEON register, or whatever the compiler finds.
 #pragma once
 #include <cstring>
 
 namespace diorama::DIORAMA_LEVEL {
 
-constexpr int kWidth = 8;
-typedef float Floats __attribute__((vector_size(32)));
-typedef std::int32_t Ints __attribute__((vector_size(32)));
+constexpr int kWidth = 4;
+typedef float Floats __attribute__((vector_size(16)));
+typedef std::int32_t Ints __attribute__((vector_size(16)));
 using Mask = Ints;   // -1 or 0
 
-inline Floats all(float x) { return Floats{x, x, x, x, x, x, x, x}; }
-inline Ints all_ints(int x) { return Ints{x, x, x, x, x, x, x, x}; }
+inline Floats all(float x) { return Floats{x, x, x, x}; }
+inline Ints all_ints(int x) { return Ints{x, x, x, x}; }
 inline Ints as_ints(Floats a) { return reinterpret_cast<Ints>(a); }
 inline Floats as_floats(Ints a) { return reinterpret_cast<Floats>(a); }
 inline Floats load(const float* p) {
@@ -19,35 +19,37 @@ inline Floats load(const float* p) {
   return a;
 }
 inline void store(float* p, Floats a) { std::memcpy(p, &a, sizeof a); }
+// A register is one line of pixels here; a null line is zeros, or not written.
+inline Floats load_lines(const float* line, const float*) { return line ? load(line) : all(0.f); }
+inline void store_lines(float* line, float*, Floats a) {
+  if (line) store(line, a);
+}
 inline Ints load_ints(const std::uint32_t* p) {
   Ints a;
   std::memcpy(&a, p, sizeof a);
   return a;
 }
 inline void store_ints(int* p, Ints a) { std::memcpy(p, &a, sizeof a); }
-inline Floats lane_numbers() { return Floats{0, 1, 2, 3, 4, 5, 6, 7}; }
+inline Floats lane_numbers() { return Floats{0, 1, 2, 3}; }
 
 inline Mask greater(Floats a, Floats b) { return a > b; }
 inline Mask at_least(Floats a, Floats b) { return a >= b; }
 inline Mask both(Mask a, Mask b) { return a & b; }
 inline unsigned bits(Mask m) {
-  const Ints one_each = m & Ints{1, 2, 4, 8, 16, 32, 64, 128};
-  int lanes = 0;
-  for (int l = 0; l < kWidth; ++l) lanes |= one_each[l];
-  return static_cast<unsigned>(lanes);
+  const Ints one_each = m & Ints{1, 2, 4, 8};
+  return static_cast<unsigned>(one_each[0] | one_each[1] | one_each[2] | one_each[3]);
 }
 inline bool any(Mask m) {
-  std::uint64_t pairs[4];
-  std::memcpy(pairs, &m, sizeof pairs);
-  return (pairs[0] | pairs[1] | pairs[2] | pairs[3]) != 0;
+  std::uint64_t halves[2];
+  std::memcpy(halves, &m, sizeof halves);
+  return (halves[0] | halves[1]) != 0;
 }
 inline Mask mask_from_bits(unsigned lanes) {
-  const Ints one_each = {1, 2, 4, 8, 16, 32, 64, 128};
+  const Ints one_each = {1, 2, 4, 8};
   return (all_ints(static_cast<int>(lanes)) & one_each) == one_each;
 }
 inline Floats choose(Mask m, Floats a, Floats b) { return as_floats((m & as_ints(a)) | (~m & as_ints(b))); }
 inline Floats keep(Mask m, Floats a) { return as_floats(m & as_ints(a)); }
-inline Floats negative_where(Mask m, Floats a) { return as_floats(as_ints(a) | (m & all_ints(INT32_MIN))); }
 
 inline Floats minimum(Floats a, Floats b) { return choose(a < b, a, b); }   // b where a lane is NaN
 inline Floats maximum(Floats a, Floats b) { return choose(a > b, a, b); }   // b where a lane is NaN
@@ -89,7 +91,7 @@ inline Floats gather(const float* base, Ints index) {
   return a;
 }
 
-inline float sum(Floats a) { return ((a[0] + a[4]) + (a[2] + a[6])) + ((a[1] + a[5]) + (a[3] + a[7])); }
+inline float sum(Floats a) { return (a[0] + a[2]) + (a[1] + a[3]); }
 // totals[k] += the sum of the lanes of v[k], k = 0..7.
 inline void add_sums_of_eight(const Floats* v, float* totals) {
   for (int k = 0; k < 8; ++k) totals[k] += sum(v[k]);

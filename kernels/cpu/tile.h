@@ -6,9 +6,9 @@
 namespace diorama::DIORAMA_LEVEL {
 
 // Tall and narrow: the work per splat and tile (set-up, sums, a missed branch) is shared by a whole column of pixels.
-// A tile is one column of 32 registers ("rows"), each 8 pixels wide and, with AVX-512, 2 pixels high; which rows a
-// splat has a say in is one 32-bit word.
-constexpr int kTileWidth = 8;
+// A tile is one column of 32 registers ("rows"), each 8 pixels wide (4 where registers are that narrow) and, with
+// AVX-512, 2 pixels high; which rows a splat has a say in is one 32-bit word.
+constexpr int kTileWidth = kWidth < 8 ? kWidth : 8;
 constexpr int kRows = 32;
 constexpr int kRowHeight = kWidth / kTileWidth;
 constexpr int kTileHeight = kRows * kRowHeight;

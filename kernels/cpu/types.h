@@ -21,10 +21,10 @@ constexpr float kLowPass = 0.3f;              // px^2, added to the covariance's
 constexpr float kMaxCovariance = 1e15f;       // px^2, larger splats are dropped before float32 overflows
 constexpr float kMinAlpha = 1.f / 255.f;
 constexpr float kMaxAlpha = 0.999f;
-constexpr float kStop = 1e-4f;                // transmittance at which a pixel is full
+constexpr float kStop = 1e-4f;                // transmittance up to which a pixel counts as full
 constexpr float kMargin = 0.3f;               // of the half picture, beyond which the Jacobian is held
 
-constexpr int kMaxSize = 16000;               // px; tile numbers must fit into 11 bits (Span)
+constexpr int kMaxSize = 16000;               // px; tile columns must fit into 16 bits (Span)
 
 struct Camera {
   int width = 0, height = 0;

@@ -12,8 +12,8 @@ namespace diorama::DIORAMA_LEVEL {
 inline std::uint32_t read_lanes(const std::uint8_t* flags) {
   std::uint32_t lanes = 0;
   for (int l = 0; l < kWidth; l += 8) {
-    std::uint64_t eight;
-    __builtin_memcpy(&eight, flags + l, sizeof eight);
+    std::uint64_t eight = 0;
+    __builtin_memcpy(&eight, flags + l, kWidth < 8 ? kWidth : 8);
     lanes |= static_cast<std::uint32_t>(eight * 0x0102040810204080u >> 56) << l;
   }
   return lanes;

@@ -54,7 +54,7 @@ struct GradientSlot {
 // One splat over one row of tiles.
 struct Span {
   std::uint32_t splat;
-  std::uint32_t tiles;             // row << 22 | first << 11 | last
+  std::uint16_t row, first, last;   // tile row, first and last tile in it
 };
 
 struct SpanList {
