@@ -24,6 +24,8 @@ SCHEMA = 1
 PHOTO_SIZE_PX = 1600
 THUMBNAIL_SIZE_PX = 256
 JPEG_QUALITY = 88
+STRAIGHT_DOWN = 0.95
+"""A direction of sight with more than this share along the world's up, within 18 degrees of it, has no horizon."""
 
 SplatFormat = Literal["ply", "spz", "splat"]
 PhotoSource = Callable[[int], bytes]
@@ -65,7 +67,7 @@ class ViewerScene:
 
     splats: a file that `render.formats` reads.
     bounds_min, bounds_max: where the bulk of the scene is, strays left out, in the world.
-    home_position, home_target: the first view.
+    home_position, home_target, home_up: the first view.
     """
 
     title: str
@@ -77,6 +79,7 @@ class ViewerScene:
     bounds_max: Vec3
     home_position: Vec3
     home_target: Vec3
+    home_up: Vec3 = (0.0, 0.0, 1.0)
     cameras: tuple[ViewerCamera, ...] = ()
     metric_source: str | None = None
 
@@ -122,7 +125,11 @@ def manifest(scene: ViewerScene, splats_url: str, splats_format: SplatFormat, sp
             "bytes": splats_bytes,
         },
         "bounds": {"min": list(scene.bounds_min), "max": list(scene.bounds_max)},
-        "home": {"position": list(scene.home_position), "target": list(scene.home_target)},
+        "home": {
+            "position": list(scene.home_position),
+            "target": list(scene.home_target),
+            "up": list(scene.home_up),
+        },
         "cameras": [camera(i, c) for i, c in enumerate(scene.cameras)],
     }
 
@@ -158,7 +165,7 @@ def viewer_scene(
             )
         )
     low, high = scene_bounds(splats, cameras)
-    position, target = home_view(splats, cameras, low, high)
+    position, target, up = home_view(splats, cameras, low, high)
     return ViewerScene(
         title=title,
         splats=Path(splats_path),
@@ -170,6 +177,7 @@ def viewer_scene(
         bounds_max=_vec3(high),
         home_position=_vec3(position),
         home_target=_vec3(target),
+        home_up=_vec3(up),
         cameras=tuple(cameras),
     )
 
@@ -196,15 +204,17 @@ def home_view(
     cameras: list[ViewerCamera],
     low: npt.NDArray[np.float64],
     high: npt.NDArray[np.float64],
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Position and target (3,) of the first view: what the camera in the middle of the capture saw.
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Position, target and up (3,) of the first view: what the camera in the middle of the capture saw.
 
+    Up is the world's, except for a camera that looks straight down or up, as from a drone: there it is the photo's.
     Without cameras, from outside the bounds, looking at their middle.
     """
     middle = (low + high) / 2
     radius = float(np.linalg.norm(high - low)) / 2
+    up = np.array([0.0, 0.0, 1.0])
     if not cameras:
-        return middle + radius * 1.7 * np.array([0.5, -0.75, 0.45]), middle
+        return middle + radius * 1.7 * np.array([0.5, -0.75, 0.45]), middle, up
     home = cameras[len(cameras) // 2]
     pose = home.pose
     points = pose.apply(splats.means[:: max(1, len(splats) // 50_000)])
@@ -213,8 +223,10 @@ def home_view(
     depth = float(np.median(points[seen, 2])) if seen.any() else radius
     if not math.isfinite(depth) or depth <= 0:
         depth = radius
-    position = pose.origin_in_source
-    return position, position + depth * pose.rotation[2]
+    position, ahead = pose.origin_in_source, pose.rotation[2]
+    if abs(ahead[2]) > STRAIGHT_DOWN:
+        up = -pose.rotation[1]
+    return position, position + depth * ahead, up
 
 
 def _photo_source(scene: PosedScene, name: str) -> PhotoSource:

@@ -33,6 +33,8 @@ CHROMIUM_FLAGS = [
     "--use-angle=swiftshader",
     "--enable-unsafe-swiftshader",
 ]
+TINT = (1.0, 0.8, 0.6)
+PAGE_COLOUR = (14 / 255, 16 / 255, 20 / 255)
 TOKEN = "secret-of-the-tests"
 
 
@@ -89,6 +91,8 @@ def new_tab(browser: Any) -> Iterator[Callable[..., Tab]]:
     contexts = []
 
     def tab(width: int = 560, height: int = 420, **options: Any) -> Tab:
+        # Flights would cost minutes of drawing in software; the test of a flight asks for one.
+        options = {"reduced_motion": "reduce", **options}
         context = browser.new_context(viewport={"width": width, "height": height}, **options)
         contexts.append(context)
         result = Tab(context.new_page(), [], [])
@@ -166,8 +170,8 @@ def make_sample(path: Path, splats: Splats, cameras: list[tuple[str, Camera, Pos
         def photo(max_size_px: int) -> bytes:
             import PIL.Image
 
-            rgb = rasterize(splats, camera.fitted(max_size_px), pose, background=(0.2, 0.2, 0.2)).rgb
-            tinted = np.clip(rgb * [1.0, 0.8, 0.6], 0, 1)
+            rgb = rasterize(splats, camera.fitted(max_size_px), pose, background=PAGE_COLOUR).rgb
+            tinted = np.clip(rgb * TINT, 0, 1)
             file = io.BytesIO()
             PIL.Image.fromarray((tinted * 255 + 0.5).astype(np.uint8)).save(file, "JPEG", quality=92)
             return file.getvalue()
@@ -182,11 +186,11 @@ def make_sample(path: Path, splats: Splats, cameras: list[tuple[str, Camera, Pos
         for name, c, pose in cameras
     ]  # fmt: skip
     low, high = scene_bounds(splats, viewer_cameras)
-    position, target = home_view(splats, viewer_cameras, low, high)
-    low_t, high_t, position_t, target_t = (tuple(float(x) for x in v) for v in (low, high, position, target))
+    home = home_view(splats, viewer_cameras, low, high)
+    low_t, high_t, position_t, target_t, up_t = (tuple(float(x) for x in v) for v in (low, high, *home))
     scene = ViewerScene(
         "A scene of the tests", path, len(splats), splats.sh_degree, is_metric,
-        low_t, high_t, position_t, target_t, tuple(viewer_cameras),  # type: ignore[arg-type]
+        low_t, high_t, position_t, target_t, up_t, tuple(viewer_cameras),  # type: ignore[arg-type]
     )  # fmt: skip
     return Sample(scene, splats)
 

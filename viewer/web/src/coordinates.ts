@@ -29,9 +29,9 @@ export function viewpointOf(camera: SceneCamera): Viewpoint {
   return { position: pointInThree(centre), quaternion: new Quaternion().setFromRotationMatrix(rotation).normalize() };
 }
 
-/** A viewpoint that looks from one point at another with the horizon level. */
-export function lookingAt(position: Vector3, target: Vector3): Viewpoint {
-  const rotation = new Matrix4().lookAt(position, target, new Vector3(0, 1, 0));
+/** A viewpoint that looks from one point at another, with the horizon level unless another `up` is given. */
+export function lookingAt(position: Vector3, target: Vector3, up = new Vector3(0, 1, 0)): Viewpoint {
+  const rotation = new Matrix4().lookAt(position, target, up);
   return { position: position.clone(), quaternion: new Quaternion().setFromRotationMatrix(rotation) };
 }
 

@@ -29,7 +29,7 @@ export interface SceneManifest {
   readonly isMetric: boolean;
   readonly splats: { readonly url: string; readonly format: SplatFormat; readonly count: number; readonly bytes: number };
   readonly bounds: { readonly min: Vec3; readonly max: Vec3 };
-  readonly home: { readonly position: Vec3; readonly target: Vec3 };
+  readonly home: { readonly position: Vec3; readonly target: Vec3; readonly up: Vec3 };
   readonly cameras: readonly SceneCamera[];
 }
 
@@ -114,7 +114,11 @@ export function parseManifest(value: unknown): SceneManifest {
       bytes: number(splats.bytes, "the splat file's size"),
     },
     bounds: { min: vec3(bounds.min, "bounds"), max: vec3(bounds.max, "bounds") },
-    home: { position: vec3(home.position, "home"), target: vec3(home.target, "home") },
+    home: {
+      position: vec3(home.position, "home"),
+      target: vec3(home.target, "home"),
+      up: vec3(home.up, "home"),
+    },
     cameras: list(m.cameras, "cameras").map(camera),
   };
 }

@@ -90,7 +90,7 @@ export class Navigation {
     this.lensFrom = this.currentLens;
     this.lensTo = lens;
     this.lensMix = this.reducedMotion() ? 1 : 0;
-    this.stage.invalidate();
+    this.refreshLens();
   }
 
   /** The canvas changed its size or the photo its place: take the lens again. */

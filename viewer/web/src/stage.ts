@@ -87,8 +87,12 @@ export class Stage {
   resize(width: number, height: number, pixelRatio: number): void {
     this.width = Math.max(1, width);
     this.height = Math.max(1, height);
-    this.renderer.setPixelRatio(pixelRatio);
-    this.renderer.setSize(this.width, this.height, false);
+    const canvas = [Math.floor(this.width * pixelRatio), Math.floor(this.height * pixelRatio)] as const;
+    // Setting a canvas's size clears it, even to the same size.
+    if (this.canvas.width !== canvas[0] || this.canvas.height !== canvas[1]) {
+      this.renderer.setPixelRatio(pixelRatio);
+      this.renderer.setSize(this.width, this.height, false);
+    }
     this.setLens(freeLens(this.width, this.height));
   }
 

@@ -77,7 +77,7 @@ class Viewer {
   private goHome(smoothly: boolean): void {
     const position = pointInThree(this.scene.home.position);
     const target = pointInThree(this.scene.home.target);
-    const view = lookingAt(position, target);
+    const view = lookingAt(position, target, pointInThree(this.scene.home.up));
     this.photo.leave();
     if (smoothly) void this.navigation.flyTo(view, position.distanceTo(target), freeLens);
     else this.navigation.place(view, position.distanceTo(target));
