@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from .camera import Camera
 from .errors import InputError
+from .following import Follower
 from .frames import Choice, Look, Track, TrackBuilder, choose, reasons
 from .notes import Notes, listed
 from .photo_ingest import grey_at
@@ -24,8 +25,6 @@ VIDEO_FOCAL = 0.85
 crop a little for stabilisation."""
 
 NEIGHBOURS = 7
-GOOD_STEP_PX = 12.0
-MOST_SKIPPED = 8
 WIDE_GAP_PX = 150.0
 
 
@@ -59,54 +58,24 @@ def ingest_video(
 
 
 def analyse(path: Path, notes: Notes) -> Track:
-    """The first pass: every frame's sharpness and clipping, and the motion from frame to frame.
-
-    Tracking skips frames while little moves, so that a step stays above the tracker's noise; where a longer step
-    loses its features, the frames between are tracked one by one. At most nine small pictures are held.
-    """
+    """The first pass: every frame's sharpness and clipping, and the motion from frame to frame."""
     state = Decoding()
-    builder: TrackBuilder | None = None
-    last: tuple[int, View] | None = None
-    held: list[tuple[int, npt.NDArray[np.uint8]]] = []
-    skip = 1
+    follower: Follower | None = None
     for index, time_s, frame in decode(path, state):
         picture = grey(frame, ANALYSIS_PX)
         quality = judge(picture)
         small = grey_at(picture, TRACK_PX)
-        if builder is None:
-            builder = TrackBuilder(np.array(small.shape[::-1]) * UNIT_PX / max(small.shape) / 2)
-        builder.looks.append(Look(time_s, quality.sharpness, quality.clipped_dark, quality.clipped_bright))
-        held.append((index, small))
-        if last is None:
-            last, held = (index, make_view(small)), []
-        elif index - last[0] >= skip:
-            last, moved = _follow(builder, last, held)
-            held = []
-            skip = int(np.clip(round(skip * GOOD_STEP_PX / max(moved, 0.5)), 1, min(2 * skip, MOST_SKIPPED)))
+        if follower is None:
+            follower = Follower(TrackBuilder(np.array(small.shape[::-1]) * UNIT_PX / max(small.shape) / 2))
+        follower.builder.looks.append(Look(time_s, quality.sharpness, quality.clipped_dark, quality.clipped_bright))
+        follower.add(index, small)
         notes.progress(index + 1, max(state.promised, index + 1), "looked at the video")
-    if builder is None:
+    if follower is None:
         raise InputError(f"{path} holds no frame that can be decoded; copy or record it again.")
-    if last is not None and held:
-        _follow(builder, last, held)
+    follower.finish()
     _warn_of_decoding(path, state, notes)
-    relative = relative_sharpness([look.sharpness for look in builder.looks], NEIGHBOURS)
-    return builder.build(relative)
-
-
-def _follow(
-    builder: TrackBuilder, last: tuple[int, View], held: list[tuple[int, npt.NDArray[np.uint8]]]
-) -> tuple[tuple[int, View], float]:
-    """Track from the last view to the newest held picture, in one step or, where that loses too much, in all."""
-    index, view = held[-1][0], make_view(held[-1][1])
-    motion = measure_motion(last[1], view)
-    if len(held) > 1 and (motion is None or motion.share < 0.6):
-        for i, small in held[:-1]:
-            between = make_view(small)
-            builder.steps.append((last[0], i, measure_motion(last[1], between), len(last[1].corners)))
-            last = (i, between)
-        motion = measure_motion(last[1], view)
-    builder.steps.append((last[0], index, motion, len(last[1].corners)))
-    return (index, view), motion.median_px if motion is not None else UNIT_PX
+    relative = relative_sharpness([look.sharpness for look in follower.builder.looks], NEIGHBOURS)
+    return follower.builder.build(relative)
 
 
 def _warn_of_decoding(path: Path, state: Decoding, notes: Notes) -> None:
