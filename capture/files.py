@@ -27,7 +27,7 @@ def read_bytes(path: Path, max_bytes: int) -> bytes:
         if size > max_bytes:
             raise InputError(f"{path} has {size:,} bytes, more than the {max_bytes:,} that are read of such a file.")
         with path.open("rb") as file:
-            return file.read(max_bytes)
+            return file.read(size)  # asking for more would allocate it at once
     except FileNotFoundError:
         raise InputError(f"{path} does not exist.") from None
     except OSError as error:
