@@ -19,8 +19,9 @@ from diorama.capture import Frame, PosedScene, Sim3
 Array = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
-Kind = Literal["orbit", "arc", "overhead", "walk", "spin", "few"]
-"""orbit: around something, closed or nearly. arc: something seen from one side. overhead: looking down from above (or
+Kind = Literal["orbit", "arc", "front", "overhead", "walk", "spin", "few"]
+"""orbit: around something, closed or nearly. arc: something seen from one side, cameras turned towards it. front: side by
+side, looking the same way. overhead: looking down from above (or
 up at a ceiling).
 walk: through a place. spin: from one spot. few: too few cameras to say."""
 
@@ -256,8 +257,8 @@ def _kind(centres: Array, axes: Array, centre: Array, distance: float, gaps: Seq
     cosines = np.einsum("ci,ci->c", to_centre, axes) / np.maximum(np.linalg.norm(to_centre, axis=1), 1e-12)
     aims = np.degrees(np.arccos(np.clip(cosines, -1, 1)))
     parallel = float(np.linalg.norm(axes.mean(0))) > OVERHEAD_COS
-    if not parallel and float(np.quantile(aims, 0.8)) > INWARD_DEG:
-        return "walk"
+    if float(np.quantile(aims, 0.8)) > INWARD_DEG:
+        return "front" if parallel else "walk"
     return "orbit" if not parallel and gaps and gaps[0].degrees < ARC_GAP_DEG else "arc"
 
 
@@ -378,7 +379,8 @@ def _links(names: Sequence[str], sees: Sequence[Ints], scene: PosedScene) -> tup
         rows, others = np.flatnonzero(labels == group), np.flatnonzero(labels != group)
         best = divmod(int(np.argmax(shared[np.ix_(rows, others)])), len(others))
         inside, outside = int(rows[best[0]]), int(others[best[1]])
-        joints.append(Joint(tuple(names[r] for r in rows), int(shared[inside, outside]), names[inside], names[outside]))
+        members = tuple(names[int(r)] for r in rows)
+        joints.append(Joint(members, int(shared[inside, outside]), names[inside], names[outside]))
     return tuple(sorted(links, key=lambda x: x.shared)), tuple(joints)
 
 

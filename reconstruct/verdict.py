@@ -408,6 +408,9 @@ def _check_positions(scene: PosedScene, coverage: Coverage, limits: Thresholds) 
     if coverage.kind == "arc":
         what = f"The subject was seen from one side ({coverage.span_deg:.0f} degrees); what faces away stays empty."
         findings.append(Finding("note", "one_side", what, "Walk round it, if people will."))
+    if coverage.kind == "front":
+        what = "All cameras look the same way, so only what faces them is covered."
+        findings.append(Finding("note", "one_side", what))
     if coverage.kind == "orbit" and coverage.elevation_deg:
         heights = np.array(list(coverage.elevation_deg.values()))
         if np.ptp(heights) < 12:

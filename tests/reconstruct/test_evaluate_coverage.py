@@ -190,7 +190,7 @@ def test_right_and_left_as_seen_from_the_first_camera() -> None:
         (ring(range(0, 360, 15)), ball(), "orbit"),
         (ring(range(0, 290, 15)), ball(), "orbit"),
         (ring(range(-50, 51, 10)), ball(), "arc"),
-        ([looking((x, -4, 1), (x, 0, 1)) for x in np.linspace(-3, 3, 12)], ball(), "arc"),
+        ([looking((x, -4, 1), (x, 0, 1)) for x in np.linspace(-3, 3, 12)], ball(), "front"),
         (survey(), ground(), "overhead"),
         ([looking((0, 0, 1), (np.cos(t), np.sin(t), 1)) for t in np.linspace(0, 6, 24)], ball(), "spin"),
         (

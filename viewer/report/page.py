@@ -161,6 +161,7 @@ def _trained(inputs: ReportInputs) -> str:
 _KIND_WORDS = {
     "orbit": "The cameras go round a subject.",
     "arc": "The cameras look at a subject from one side.",
+    "front": "The cameras stand side by side and look the same way.",
     "overhead": "The cameras look down from above.",
     "walk": "The cameras walk through a place.",
     "spin": "The cameras turn on one spot.",
