@@ -77,8 +77,8 @@ class GsplatRasterizer:
 
         if len(splats) == 0:
             shape = (view.height, view.width)
-            rgb = np.broadcast_to(np.asarray(background, np.float32), (*shape, 3)).copy()
-            return rgb, np.zeros(shape, np.float32), np.zeros(shape, np.float32)
+            empty = np.broadcast_to(np.asarray(background, np.float32), (*shape, 3)).copy()
+            return empty, np.zeros(shape, np.float32), np.zeros(shape, np.float32)
         arrays = (splats.means, splats.quats, splats.log_scales, splats.logit_opacities, splats.sh)
         with torch.no_grad():
             tensors = [torch.from_numpy(np.ascontiguousarray(a)).cuda() for a in arrays]

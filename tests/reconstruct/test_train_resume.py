@@ -107,7 +107,7 @@ scene = load_posed(folder, load_capture(folder))
 config = TrainConfig(steps=steps, max_size_px=None, hold_out="none", max_splats=100, start=Start(min_points=60),
                      checkpoint_every=30, log_every=30, backend=backend)
 try:
-    pause = lambda event: time.sleep(0.1) if slow == "slow" and isinstance(event, Evaluated) else None
+    pause = lambda event: time.sleep(0.03) if slow == "slow" and isinstance(event, Evaluated) else None
     result = train_splats(scene, out, config, on_event=pause)
 except KeyboardInterrupt:
     sys.exit(130)
@@ -147,7 +147,7 @@ def saved(scene: PosedScene, folder: Path) -> Path:
 def test_a_killed_process_is_made_up_for(splat_scene: SplatScene, tmp_path: Path) -> None:
     """Three deaths in one training: SIGKILL in the middle of a step or a write, then SIGTERM, then SIGINT."""
     backend = "cpu" if "cpu" in BACKENDS else "torch"
-    steps = 3_000 if backend == "cpu" else 400
+    steps = 1_500 if backend == "cpu" else 400
     folder = saved(splat_scene(views=5, width=24, height=18), tmp_path)
     whole = child(folder, tmp_path / "whole", backend, steps)
     out = tmp_path / "broken"
