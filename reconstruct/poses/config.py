@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from diorama.capture.camera import CameraModel
+from diorama.capture.errors import InputError
 
 Matching = Literal["auto", "exhaustive", "sequential", "spatial", "retrieval"]
 Mapper = Literal["auto", "incremental", "global"]
@@ -44,10 +45,10 @@ class PoseConfig:
 
     def __post_init__(self) -> None:
         if self.attempts < 1:
-            raise ValueError("attempts must be at least 1")
+            raise InputError("attempts must be at least 1.")
         if self.threads is not None and self.threads < 1:
-            raise ValueError("threads must be at least 1")
+            raise InputError("threads must be at least 1.")
         if self.max_size_px is not None and self.max_size_px < 64:
-            raise ValueError("max_size_px must be at least 64")
+            raise InputError("max_size_px must be at least 64: smaller pictures have no features.")
         if self.max_features is not None and self.max_features < 100:
-            raise ValueError("max_features must be at least 100")
+            raise InputError("max_features must be at least 100: fewer cannot fix a camera.")

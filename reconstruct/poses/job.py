@@ -30,7 +30,7 @@ class Features:
     which matches across wider steps at several times the cost."""
 
     max_size_px: int = 1280
-    count: int = 6000
+    count: int = 4096
     peak_threshold: float = 0.0067
     affine: bool = False
 

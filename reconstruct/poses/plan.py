@@ -21,7 +21,7 @@ RETRY_EXHAUSTIVE_LIMIT = 120
 GLOBAL_FIRST = 400
 
 LEVELS = (
-    Features(max_size_px=1280, count=6000),
+    Features(max_size_px=1280, count=4096),
     Features(max_size_px=2000, count=12000, peak_threshold=0.004),
     Features(max_size_px=1600, count=8192, affine=True),
 )

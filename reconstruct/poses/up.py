@@ -15,6 +15,8 @@ PLANES = 4
 # Half thickness of a plane, over the usual distance of points from cameras.
 PLANE_BAND = 0.012
 MIN_PLANE_SHARE = 0.08
+# A surface stands out: this many times the points of an equally thick slab beside it. A cut through bushes does not.
+PLANE_CONTRAST = 1.6
 MIN_WALL_SHARE = 0.15
 MAX_SHARE_BELOW = 0.15
 # Second smallest eigenvalue of the cameras' x axes from which those alone fix the vertical: they fan out by 8 degrees.
@@ -59,7 +61,7 @@ def up_from_cameras(rotations: Array) -> Up:
     for _ in range(20):
         spread = (x * weights[:, None]).T @ x / weights.sum()
         # A light pull towards the hint: it decides only what the x axes leave open.
-        u = np.linalg.eigh(spread - 0.02 * np.outer(hint, hint))[1][:, 0]
+        u = np.linalg.eigh(spread - 0.002 * np.outer(hint, hint))[1][:, 0]
         weights = 1 / np.maximum(np.abs(x @ u), 0.02)
     u = u if u @ hint >= 0 else -u
     fanned = float(np.linalg.eigvalsh(spread)[1]) > FANNED_OUT
@@ -79,11 +81,14 @@ def find_planes(points: Array, scale: float, seed: int = 0) -> list[Plane]:
         if plane is None:
             break
         normal, offset = plane
-        near_sample = np.abs(sample @ normal - offset) < PLANE_BAND * scale
-        if np.mean(near_sample) < MIN_PLANE_SHARE:
+        height = (sample @ normal - offset) / (PLANE_BAND * scale)
+        on_it = np.abs(height) < 1
+        if np.mean(on_it) < MIN_PLANE_SHARE:
             break
-        found.append(Plane(normal, offset, np.abs(points @ normal - offset) < PLANE_BAND * scale))
-        left &= ~near_sample
+        beside = max(int(np.sum((height > 1) & (height < 3))), int(np.sum((height < -1) & (height > -3))))
+        if on_it.sum() > PLANE_CONTRAST * beside:
+            found.append(Plane(normal, offset, np.abs(points @ normal - offset) < PLANE_BAND * scale))
+        left &= ~on_it
     return found
 
 
