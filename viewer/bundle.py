@@ -5,6 +5,7 @@ A wheel has one such folder; an editable install has two, the checkout and the p
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 from diorama.capture.errors import InputError
@@ -14,9 +15,7 @@ INDEX = "index.html"
 
 def find_bundle() -> Path | None:
     """The folder of the built page, or None when it was not built."""
-    import diorama.viewer as package
-
-    for entry in package.__path__:
+    for entry in sys.modules[__package__].__path__:
         folder = Path(entry) / "static"
         if (folder / INDEX).is_file():
             return folder
