@@ -12,10 +12,10 @@ Grey = npt.NDArray[np.uint8]
 THUMB_PX = 160
 BLOCK_PX = 10
 
-SAME_WITHIN_LEVELS = 5.0
-"""Largest mean difference of any block, in grey levels after matching brightness and contrast, of two copies of one
-picture. Re-encoding and resizing leave about 1 to 2; half a pixel of motion at this size (3 px at 1000) leaves 8 and
-more on any visible edge."""
+SAME_WITHIN_LEVELS, SAME_WITHIN_CONTRAST = 5.0, 0.2
+"""Largest mean difference of any block of two copies of one picture, in grey levels after matching brightness and
+contrast, or as a share of the block's own contrast. Recoding and resizing leave 1 to 2 levels or a tenth of the
+contrast; half a pixel of motion at this size (3 px at 1000) leaves 8 levels and more on any visible edge."""
 
 
 def fingerprint(thumb: Grey) -> npt.NDArray[np.float32]:
@@ -33,14 +33,20 @@ def fingerprint(thumb: Grey) -> npt.NDArray[np.float32]:
 
 def same_picture(a: Grey, b: Grey) -> bool:
     """Whether two thumbnails are copies of one picture: no block of them differs by more than recoding would."""
-    if a.shape != b.shape:
+    if max(abs(a.shape[0] - b.shape[0]), abs(a.shape[1] - b.shape[1])) > 1:
         return False
+    if a.shape != b.shape:  # two sizes of one picture may round differently
+        from PIL import Image
+
+        b = np.asarray(Image.fromarray(b).resize(a.shape[::-1], Image.Resampling.BILINEAR))
     x, y = a.astype(np.float32), b.astype(np.float32)
     spread = float(y.std())
     y = (y - y.mean()) * (float(x.std()) / spread if spread > 1 else 1.0) + x.mean()
     h, w = x.shape[0] // BLOCK_PX * BLOCK_PX, x.shape[1] // BLOCK_PX * BLOCK_PX
-    blocks = np.abs(x - y)[:h, :w].reshape(h // BLOCK_PX, BLOCK_PX, w // BLOCK_PX, BLOCK_PX)
-    return float(blocks.mean(axis=(1, 3)).max(initial=0.0)) < SAME_WITHIN_LEVELS
+    shape = (h // BLOCK_PX, BLOCK_PX, w // BLOCK_PX, BLOCK_PX)
+    difference = np.abs(x - y)[:h, :w].reshape(shape).mean(axis=(1, 3))
+    contrast = x[:h, :w].reshape(shape).std(axis=(1, 3))
+    return bool(np.all(difference < np.maximum(SAME_WITHIN_LEVELS, SAME_WITHIN_CONTRAST * contrast)))
 
 
 def find_copies(thumbs: Sequence[Grey], pixels: Sequence[int]) -> dict[int, int]:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from .colmap import model_format
 from .errors import InputError
+from .notes import printable
 
 PHOTO_EXTENSIONS = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp", ".heic", ".heif")
 RAW_EXTENSIONS = (
@@ -90,7 +91,7 @@ def _expanded(item: str | Path) -> list[Path]:
         if found:
             return found
         raise InputError(f"{item} matches no file.")
-    raise InputError(f"{item} does not exist.")
+    raise InputError(f"{printable(str(item))} does not exist.")
 
 
 def _has(path: Path, extensions: Iterable[str]) -> bool:
@@ -162,7 +163,7 @@ def _find_model(folder: Path) -> tuple[Path | None, tuple[str, ...]]:
     """The COLMAP model of a project folder; the largest where the mapper left several."""
     if model_format(folder):
         return folder, ()
-    for sparse in (folder / "sparse", folder / "colmap" / "sparse"):
+    for sparse in (folder / "sparse", folder / "colmap" / "sparse", *([folder] if folder.name == "sparse" else [])):
         if model_format(sparse):
             return sparse, ()
         models = [p for p in sorted(sparse.iterdir()) if model_format(p)] if sparse.is_dir() else []
@@ -188,6 +189,6 @@ def _find_several(paths: list[Path]) -> PhotoSet:
         raise InputError(f"Among the {len(paths)} paths given is no image; {what_is_read()}.")
     unique = sorted(dict.fromkeys(Path(os.path.abspath(f)) for f in files), key=natural_key)  # noqa: PTH100
     root = Path(os.path.commonpath([f.parent for f in unique]))
-    note = (f"{len(others)} of the given paths are no images and were left out, {others[0].name} first.",)
+    note = f"{len(others)} of the given paths are no images and were left out: {', '.join(o.name for o in others[:5])}."
     masks = dict.fromkeys(m for f in unique for m in _mask_folders(f.parent))
-    return PhotoSet(root, tuple(unique), tuple(masks), note if others else ())
+    return PhotoSet(root, tuple(unique), tuple(masks), (note,) if others else ())

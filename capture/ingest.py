@@ -102,8 +102,8 @@ def _ingest(
 
 
 def _check_out(out: Path, found: PhotoSet | VideoFile | ColmapProject | TransformsFile) -> None:
-    if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not (out / CAPTURE_FILE).is_file())):
-        raise InputError(f"{out} is not empty and holds no capture of ours; choose another folder.")
     root = found.root if isinstance(found, PhotoSet | ColmapProject) else found.path
     if out.resolve() == root.resolve() or out.resolve() in root.resolve().parents:
         raise InputError(f"{out} holds the footage itself; choose another folder for the result.")
+    if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not (out / CAPTURE_FILE).is_file())):
+        raise InputError(f"{out} is not empty and holds no capture of ours; choose another folder.")
