@@ -20,9 +20,8 @@ Array = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 Kind = Literal["orbit", "arc", "front", "overhead", "walk", "spin", "few"]
-"""orbit: around something, closed or nearly. arc: something seen from one side, cameras turned towards it. front: side by
-side, looking the same way. overhead: looking down from above (or
-up at a ceiling).
+"""orbit: around something, closed or nearly. arc: something seen from one side, cameras turned towards it. front: side
+by side, looking the same way. overhead: looking down from above (or up at a ceiling).
 walk: through a place. spin: from one spot. few: too few cameras to say."""
 
 OVERHEAD_COS = 0.82

@@ -376,6 +376,15 @@ def test_the_worst_held_out_view_becomes_a_place() -> None:
     assert weak.place_in_world == pytest.approx(tuple(scene.cam_from_world["IMG_10.jpg"].origin_in_source))
 
 
+def test_a_held_out_corner_is_an_edge_not_a_hole() -> None:
+    """The corner of a survey has neighbours on one side only; a view in its middle has them all round."""
+    scene = scene_of(survey(), ground())
+    for name, at_edge in (("IMG_00.jpg", True), ("IMG_07.jpg", False)):
+        verdict = judge(None, scene, None, evaluation({name: 15.0, "IMG_12.jpg": 26.0, "IMG_13.jpg": 26.0}, 27.0))
+        (weak,) = [f for f in verdict.findings if f.code == "weak_view"]
+        assert weak.frames == (name,) and ("at the edge" in weak.what) == at_edge
+
+
 def test_nothing_held_out_is_said() -> None:
     verdict = judge(None, scene_of(ring(range(0, 360, 12)), ball()), None, evaluation({}, 27.0))
     assert "no_held_out" in codes(verdict) and "not measured" in verdict.headline
