@@ -50,7 +50,7 @@ T* data_of(const A& array, const char* name, Shape shape, const char* wanted) {
   if (!fits) fail(" is " + describe(array) + ", expected " + wanted);
   std::int64_t step = 1;
   for (std::size_t k = array.ndim(); k-- > 0;) {
-    if (array.shape(k) > 1 && array.stride(k) != step) fail(" is not C-contiguous");
+    if (array.shape(k) > 1 && array.stride(k) != step && array.size() > 0) fail(" is not C-contiguous");
     step *= static_cast<std::int64_t>(array.shape(k));
   }
   return static_cast<T*>(array.data());

@@ -45,7 +45,8 @@ struct Geometry {
   Floats scale[3];
   Floats axes[9];                    // turn * scale: the splat's axes in the camera, as columns
   Floats row_x[3], row_y[3];         // Jacobian * axes; the picture's covariance is their Gram matrix
-  Floats xx, xy, yy, det;            // covariance in pixels, low-pass included
+  Floats xx, xy, yy;                 // covariance in pixels, low-pass included
+  Floats cross[3], det, inv_det;     // row_x x row_y; the covariance's determinant
   Floats conic_xx, conic_xy, conic_yy;
   Floats odds;                       // exp(-logit): opacity is 1 / (1 + odds)
   Floats opacity;
@@ -117,12 +118,15 @@ inline void flatten(const Eye& eye, Geometry& g) {
   g.xx = aa + kLowPass;
   g.yy = bb + kLowPass;
   // xx yy - xy^2 would lose a thin splat's digits; |a|^2 |b|^2 - (a b)^2 = |a x b|^2 (Lagrange) keeps them.
-  const Floats c0 = a[1] * b[2] - a[2] * b[1], c1 = a[2] * b[0] - a[0] * b[2], c2 = a[0] * b[1] - a[1] * b[0];
-  g.det = c0 * c0 + c1 * c1 + c2 * c2 + kLowPass * (aa + bb) + kLowPass * kLowPass;
-  const Floats inv_det = 1.f / g.det;
-  g.conic_xx = g.yy * inv_det;
-  g.conic_xy = -g.xy * inv_det;
-  g.conic_yy = g.xx * inv_det;
+  Floats* c = g.cross;
+  c[0] = a[1] * b[2] - a[2] * b[1];
+  c[1] = a[2] * b[0] - a[0] * b[2];
+  c[2] = a[0] * b[1] - a[1] * b[0];
+  g.det = c[0] * c[0] + c[1] * c[1] + c[2] * c[2] + kLowPass * (aa + bb) + kLowPass * kLowPass;
+  g.inv_det = 1.f / g.det;
+  g.conic_xx = g.yy * g.inv_det;
+  g.conic_xy = -g.xy * g.inv_det;
+  g.conic_yy = g.xx * g.inv_det;
 }
 
 inline Geometry look_at(const Parameters& p, const Eye& eye) {

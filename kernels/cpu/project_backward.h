@@ -42,14 +42,23 @@ inline JacobianGradient covariance_backward(const Geometry& g, const EllipseGrad
   return d;
 }
 
-// Axes = camera rotation * splat rotation * scale: to log scales and to the quaternion as it is stored, unnormalised.
+// log alpha = -d^T K d / 2 + ... grows by (d^T K a_k)^2 with log scale k, a_k being axis k in the picture. K a is taken
+// as (b x (a x b) + low-pass a) / det and its like, not from the rounded K: for a needle that would lose its length.
+inline void log_scale_gradient(const Geometry& g, const Floats* sums, Floats* out) {
+  const Floats *a = g.row_x, *b = g.row_y, *c = g.cross;
+  for (int k = 0; k < 3; ++k) {
+    const int i = (k + 1) % 3, j = (k + 2) % 3;
+    const Floats x = (b[i] * c[j] - b[j] * c[i] + kLowPass * a[k]) * g.inv_det;
+    const Floats y = (c[i] * a[j] - c[j] * a[i] + kLowPass * b[k]) * g.inv_det;
+    out[kLogScale + k] = x * x * sums[kExx] + 2.f * x * y * sums[kExy] + y * y * sums[kEyy];
+  }
+}
+
+// Axes = camera rotation * splat rotation * scale: to the quaternion as it is stored, unnormalised.
 inline void axes_backward(const Geometry& g, const Eye& eye, const Floats* d_axes, Floats* out) {
   Floats d_turn[9], d[9];
-  for (int k = 0; k < 3; ++k) {
-    out[kLogScale + k] =
-        (d_axes[k] * g.turn[k] + d_axes[3 + k] * g.turn[3 + k] + d_axes[6 + k] * g.turn[6 + k]) * g.scale[k];
+  for (int k = 0; k < 3; ++k)
     for (int i = 0; i < 3; ++i) d_turn[i * 3 + k] = d_axes[i * 3 + k] * g.scale[k];
-  }
   const float* c = eye.rotation;
   for (int i = 0; i < 3; ++i)
     for (int k = 0; k < 3; ++k) d[i * 3 + k] = c[i] * d_turn[k] + c[3 + i] * d_turn[3 + k] + c[6 + i] * d_turn[6 + k];
@@ -108,6 +117,7 @@ inline void project_group_backward(const Parameters& p, const Geometry& g, const
   *ellipse = ellipse_gradient(g, sums);
   Floats d_axes[9], d_mean[3] = {zeros(), zeros(), zeros()};
   const JacobianGradient j = covariance_backward(g, *ellipse, d_axes);
+  log_scale_gradient(g, sums, out);
   axes_backward(g, eye, d_axes, out);
   color_backward(p, g, degree, sums, out, d_mean);
   centre_backward(g, eye, *ellipse, j, sums[kDepth], d_mean);
