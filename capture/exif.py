@@ -10,7 +10,8 @@ import math
 import struct
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .types import Exif, Gps
@@ -96,6 +97,22 @@ def read_exif(image: Image.Image) -> ExifReading:
         try:
             tags = image.getexif()
             return exif_from_tags(dict(tags), dict(tags.get_ifd(EXIF_IFD)), dict(tags.get_ifd(GPS_IFD)))
+        except BROKEN_FILE_ERRORS:
+            return ExifReading()
+
+
+def read_raw_exif(path: Path) -> ExifReading:
+    """EXIF of a camera RAW file that is a TIFF, as most are; orientation 1, since developing turns the picture."""
+    from PIL import Image
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            tags = Image.Exif()
+            with path.open("rb") as file:
+                tags.load_from_fp(file)
+                main, photo, gps = dict(tags), dict(tags.get_ifd(EXIF_IFD)), dict(tags.get_ifd(GPS_IFD))
+            return replace(exif_from_tags(main, photo, gps), orientation=1)
         except BROKEN_FILE_ERRORS:
             return ExifReading()
 

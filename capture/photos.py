@@ -6,16 +6,27 @@ import io
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from .exif import BROKEN_FILE_ERRORS, ExifReading, read_exif
+from .exif import (
+    BROKEN_FILE_ERRORS,
+    EXPOSURE_TIME,
+    F_NUMBER,
+    FOCAL_LENGTH,
+    ISO,
+    ExifReading,
+    exif_from_tags,
+    read_exif,
+    read_raw_exif,
+)
 from .files import link_or_copy
 from .footage import RAW_EXTENSIONS
+from .types import Exif
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -192,7 +203,6 @@ def to_srgb(image: Image.Image) -> Image.Image:
 def _decode_raw(path: Path, *, half: bool) -> Decoded:
     """Develop a camera RAW file: camera white balance, no automatic brightening, so that exposures stay comparable."""
     import rawpy
-    from PIL import Image
 
     try:
         with rawpy.imread(str(path)) as raw:
@@ -200,14 +210,19 @@ def _decode_raw(path: Path, *, half: bool) -> Decoded:
             check_size(sizes.raw_width, sizes.raw_height)
             size = (sizes.iheight, sizes.iwidth) if sizes.flip in (5, 6) else (sizes.iwidth, sizes.iheight)
             rgb = raw.postprocess(use_camera_wb=True, no_auto_bright=True, output_bps=8, half_size=half)
+            other = getattr(raw, "other", None)  # not in older rawpy
+            names = {
+                EXPOSURE_TIME: "shutter_speed",
+                F_NUMBER: "aperture",
+                ISO: "iso_speed",
+                FOCAL_LENGTH: "focal_length",
+            }
+            shot = {tag: getattr(other, name, None) for tag, name in names.items()}
     except rawpy.LibRawError as error:
         raise UnreadableError(f"cannot be developed: {_first_line(error)}") from error
-    reading = ExifReading()
-    try:  # most RAW files are TIFFs, whose EXIF Pillow reads
-        with Image.open(path, formats=("TIFF",)) as image:
-            reading = replace(read_exif(image), orientation=1)
-    except BROKEN_FILE_ERRORS:
-        pass
+    reading = read_raw_exif(path)
+    if reading.exif == Exif():
+        reading = exif_from_tags({}, shot, {})
     return Decoded(np.ascontiguousarray(rgb), None, reading, False, size, False)
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,7 +31,6 @@ CONTAINERS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi"
 _PRIMARIES: dict[int, Primaries] = {9: "bt2020", 11: "p3", 12: "p3"}
 _TRANSFERS: dict[int, Transfer] = {16: "pq", 18: "hlg"}
 _MATRICES = {1: 1, 4: 4, 5: 5, 6: 5, 7: 7, 9: 9, 10: 9}
-_UNSPECIFIED_RGB = 0
 FULL_RANGE, LIMITED_RANGE = 2, 1
 
 
@@ -46,14 +45,16 @@ class Decoding:
     last_time_s: float = 0.0
     duration_s: float = 0.0
     cut_off: bool = False
-    notes: list[str] = field(default_factory=list)
 
     @property
     def is_truncated(self) -> bool:
-        """Whether clearly less could be decoded than the file promises."""
-        fewer = self.frames < 0.95 * self.promised - 2
-        shorter = self.promised == 0 and self.last_time_s < 0.9 * self.duration_s - 0.25
-        return self.cut_off or fewer or shorter
+        """Whether clearly less could be decoded than the file promises, in frames (where it counts them) and time.
+
+        Frames alone would accuse phones, whose trimmed videos keep frames that are not shown.
+        """
+        fewer = self.promised == 0 or self.frames < 0.95 * self.promised - 2
+        shorter = self.last_time_s < 0.9 * self.duration_s - 0.25
+        return self.cut_off or (fewer and shorter)
 
 
 @contextmanager

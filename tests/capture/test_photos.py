@@ -229,3 +229,57 @@ def test_a_decompression_bomb_is_refused_by_its_header(tmp_path: Path) -> None:
         assert tracemalloc.get_traced_memory()[1] < 20e6
     finally:
         tracemalloc.stop()
+
+
+def write_dng(path: Path, orientation: int) -> None:
+    """A camera RAW file by hand (DNG 1.4): a 128x96 mosaic, left half red, right half green, 35 mm lens."""
+    height, width = 96, 128
+    rgb = np.zeros((height, width, 3))
+    rgb[:, : width // 2], rgb[:, width // 2 :] = (0.6, 0.1, 0.1), (0.1, 0.6, 0.1)
+    mosaic = np.zeros((height, width), "<u2")
+    for y, x, channel in ((0, 0, 0), (0, 1, 1), (1, 0, 1), (1, 1, 2)):
+        mosaic[y::2, x::2] = rgb[y::2, x::2, channel] * 65535
+    short, long, ascii_, byte, ratio, signed = 3, 4, 2, 1, 5, 10
+    kinds = {short: "<u2", long: "<u4", byte: "<u1", ratio: "<u4", signed: "<i4"}
+    identity = [v for i in range(9) for v in (int(i % 4 == 0), 1)]
+
+    def table(rows: list[tuple[int, int, object]], start: int) -> bytes:
+        head, extra = len(rows).to_bytes(2, "little"), b""
+        free = start + 2 + 12 * len(rows) + 4
+        for tag, kind, value in rows:
+            raw = value if isinstance(value, bytes) else np.array(value, kinds[kind]).tobytes()
+            size = {short: 2, long: 4, ascii_: 1, byte: 1, ratio: 8, signed: 8}[kind]
+            head += tag.to_bytes(2, "little") + kind.to_bytes(2, "little") + (len(raw) // size).to_bytes(4, "little")
+            head += raw.ljust(4, b"\0") if len(raw) <= 4 else (free + len(extra)).to_bytes(4, "little")
+            extra += raw + bytes(len(raw) % 2) if len(raw) > 4 else b""
+        return head + bytes(4) + extra
+
+    def main(photo_at: int, data_at: int) -> bytes:
+        rows: list[tuple[int, int, object]] = [
+            (254, long, [0]), (256, long, [width]), (257, long, [height]), (258, short, [16]), (259, short, [1]),
+            (262, short, [32803]), (271, ascii_, b"Test\0"), (272, ascii_, b"Cam\0"), (273, long, [data_at]),
+            (274, short, [orientation]), (277, short, [1]), (278, long, [height]), (279, long, [mosaic.nbytes]),
+            (33421, short, [2, 2]), (33422, byte, [0, 1, 1, 2]), (34665, long, [photo_at]), (50706, byte, [1, 4, 0, 0]),
+            (50708, ascii_, b"Test Cam\0"), (50717, long, [65535]), (50721, signed, identity),
+            (50728, ratio, [1] * 6), (50778, short, [21]),
+        ]  # fmt: skip
+        return table(rows, 8)
+
+    photo_at = 8 + len(main(0, 0))
+    photo = table([(33434, ratio, [1, 100]), (37386, ratio, [35, 1]), (41989, short, [50])], photo_at)
+    data_at = photo_at + len(photo)
+    path.write_bytes(b"II*\0\x08\0\0\0" + main(photo_at, data_at) + photo + mosaic.tobytes())
+
+
+@pytest.mark.parametrize(("orientation", "size"), [(1, (128, 96)), (6, (96, 128))])
+def test_camera_raw_is_developed_upright(tmp_path: Path, orientation: int, size: tuple[int, int]) -> None:
+    write_dng(tmp_path / "a.dng", orientation)
+    decoded = decode_photo(tmp_path / "a.dng")
+    assert decoded.full_size_px == size == decoded.rgb.shape[1::-1] and not decoded.keeps_file
+    red, green = ((20, 20), (-20, -20)) if orientation == 1 else ((20, -20), (-20, 20))  # a quarter turn clockwise
+    assert decoded.rgb[red].argmax() == 0 and decoded.rgb[green].argmax() == 1
+    exif = decoded.reading.exif
+    assert (exif.make, exif.model, exif.focal_mm, exif.focal_35mm, exif.exposure_s) == ("Test", "Cam", 35, 50, 0.01)
+    assert decoded.reading.orientation == 1
+    small = decode_photo(tmp_path / "a.dng", about_px=64)
+    assert small.full_size_px == size and max(small.rgb.shape) == 64
