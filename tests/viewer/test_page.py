@@ -17,11 +17,15 @@ import numpy.typing as npt
 import PIL.Image
 import pytest
 
+from diorama.capture.camera import Camera
+from diorama.capture.transforms import Pose
+from diorama.render.formats import write_splats
 from diorama.render.metrics import psnr
 from diorama.render.rasterize import rasterize
+from diorama.render.splats import Splats
 from diorama.viewer.server import create_app
 
-from .conftest import TINT, TOKEN, Sample, Tab, serving
+from .conftest import TINT, TOKEN, Sample, Tab, make_sample, serving
 
 pytestmark = pytest.mark.browser
 
@@ -97,6 +101,28 @@ def test_the_canvas_shows_what_our_rasterizer_shows(
     assert float(expected.std()) > 0.05
     assert psnr(np.ascontiguousarray(seen[::-1]), expected) < 25
     assert tab.errors == []
+
+
+def test_large_splats_beyond_the_picture_s_edge_are_right(new_tab: NewTab, bundle: Path, tmp_path: Path) -> None:
+    """Their centres lie outside the picture, where Spark's own shader leaves them out or smears them."""
+    random = np.random.default_rng(11)
+    count = 60
+    # In the camera's frame, three units ahead, up to twice the picture's half width (1.67) to the sides.
+    means = np.c_[random.uniform(-3.3, 3.3, (count, 2)), random.uniform(2.0, 6.0, count)]
+    scales = np.log(random.uniform(0.2, 1.5, (count, 3)))
+    sh = random.normal(scale=1.2, size=(count, 1, 3))
+    arrays = (means, random.normal(size=(count, 4)), scales, random.uniform(-1, 2, count), sh)
+    splats = Splats(*(np.ascontiguousarray(a, np.float32) for a in arrays)).normalized()
+    path = tmp_path / "large.ply"
+    write_splats(splats, path)
+    camera, pose = Camera.pinhole(200, 150, 180.0, 180.0, 100.0, 75.0), Pose.identity()
+    sample = make_sample(path, splats, [("front", camera, pose)], is_metric=False)
+    with serving(lambda p: create_app(sample.scene, bundle, token=TOKEN, port=p, scratch=tmp_path)) as port:
+        tab = new_tab()
+        tab.page.goto(f"http://127.0.0.1:{port}/?token={TOKEN}&still=1&camera=front")
+        tab.ready()
+        seen = canvas_pixels(tab)
+    assert psnr(seen, np.clip(rasterize(splats, camera, pose).rgb, 0, 1)) > 35
 
 
 def test_it_opens_without_errors_and_asks_nobody_else(tab: Tab, origin: str, sample: Sample) -> None:

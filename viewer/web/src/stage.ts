@@ -4,6 +4,7 @@ import { SparkRenderer } from "@sparkjsdev/spark";
 import { Color, Group, type Object3D, PerspectiveCamera, Scene, WebGLRenderer } from "three";
 import { applyLens, freeLens, type Lens, THREE_FROM_WORLD } from "./coordinates";
 import { PageError } from "./errors";
+import { CLIP, correctPerspective } from "./splat_shader";
 
 /** The screen-space low-pass filter of 3D Gaussian splatting (Kerbl et al. 2023), in square pixels; ours is the same. */
 const LOW_PASS = 0.3;
@@ -61,12 +62,14 @@ export class Stage {
       minAlpha: MIN_ALPHA,
       maxStdDev: options.exact ? FULL_RADIUS : Math.sqrt(8),
       maxPixelRadius: options.exact ? 8192 : 1024,
+      clipXY: CLIP,
       // Half-float positions would shake by half a pixel.
       accumExtSplats: true,
       sortRadial: !options.exact,
       enableLod: false,
       onDirty: () => this.invalidate(),
     });
+    correctPerspective(this.spark.material);
     this.world.quaternion.copy(THREE_FROM_WORLD);
     this.camera.near = 0.01;
     this.camera.far = 1000;
