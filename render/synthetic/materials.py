@@ -282,19 +282,23 @@ def _mosaic(patch: Patch, rho: Floats, angle: Floats, radius_m: float) -> Floats
 
 
 def sky() -> Material:
-    """An afternoon sky with soft clouds over far hills with trees; colours are light, ready to be seen."""
+    """An afternoon sky with fields of small clouds over far hills with trees; colours are light, ready to be seen.
+
+    The clouds are small on purpose: a sky without detail gives photogrammetry nothing to hold on to.
+    """
 
     def material(patch: Patch) -> Floats:
         radius = np.linalg.norm(patch.points[0, 0])
         elevation = np.arcsin(np.clip(patch.points[..., 2] / radius, -1, 1))
         longitude = np.arctan2(patch.points[..., 1], patch.points[..., 0])
-        blue = mix(rgb("dfe6ea") + np.zeros_like(patch.points), rgb("7fa6cf"), smoothstep(0.0, 0.75, elevation))
-        cloud = smoothstep(0.1, 1.7, grain(patch, 14.0, 1.2, slope=0.6, along=0.4))
-        colour = mix(blue, rgb("f4f1ea"), 0.85 * cloud)
-        for level, code, seed in ((0.13, "8fa3ad", 1.0), (0.085, "74896f", 2.6), (0.04, "5c7146", 4.1)):
+        blue = mix(rgb("d3dfe8") + np.zeros_like(patch.points), rgb("86abd0"), smoothstep(0.0, 0.6, elevation))
+        puffs = 0.8 * grain(patch, 1.5, 0.30, slope=0.2, along=0.6)
+        cloud = smoothstep(-0.6, 1.6, grain(patch, 7.0, 1.5, slope=0.5, along=0.5) + puffs)
+        colour = mix(blue, rgb("f2efe8"), 0.8 * cloud)
+        for level, code, seed in ((0.12, "8c9fa6", 1.0), (0.08, "74896f", 2.6), (0.035, "5f7448", 4.1)):
             line = level + 0.02 * np.sin(3 * longitude + seed) + 0.012 * np.sin(7 * longitude + 2 * seed)
-            line = line + 0.006 * grain(patch, 3.0, 0.5)
-            hill = varied(rgb(code), 0.16 * grain(patch, 1.5, 0.3), 0.12 * grain(patch, 5.0, 1.0, along=0.3))
+            line = line + 0.004 * grain(patch, 3.0, 0.5)
+            hill = varied(rgb(code), 0.17 * grain(patch, 0.8, 0.25), 0.12 * grain(patch, 3.0, 0.8, along=0.3))
             colour = mix(colour, hill, smoothstep(0.006, -0.006, elevation - line))
         return colour
 

@@ -57,7 +57,7 @@ def _terrace() -> tuple[list[Solid], Light]:
 
 
 def _walls() -> list[Solid]:
-    brick = m.masonry(("a5553b", "b4674a", "934a36", "bb7a58", "86493a"), "b9a993", 0.30, 0.10, 0.016)
+    brick = m.masonry(("a5573e", "b0664b", "96503b", "b77a5b", "8a4e3e"), "a98f78", 0.30, 0.10, 0.016)
     ashlar = m.masonry(("c2b08c", "b5a27f", "ccbd9c", "a99878"), "8c7e66", 0.72, 0.36, 0.02)
     coping, trim = m.stone("c9bfa9"), m.stone("d6cbb3", 0.7)
     shutter, door = m.planks("4f7d8c", 0.12), m.planks("47694b", 0.15, worn=0.8)
