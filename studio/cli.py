@@ -45,7 +45,9 @@ def run(args: list[str]) -> int:
 
         print(f"diorama {version('diorama')}")
         return DONE
-    signal.signal(signal.SIGTERM, _as_keyboard_interrupt)
+    # SIGINT too: a shell starts background jobs with it ignored, and Python then leaves it so.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _as_keyboard_interrupt)
     try:
         command = parse(args)
     except InputError as error:

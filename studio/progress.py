@@ -38,7 +38,10 @@ class Listener(Protocol):
 
 
 class PlainLines:
-    """One line per stage beginning, every few seconds and at its end, for files and pipes."""
+    """A line every few seconds and at the end of each stage, for files and pipes.
+
+    None at a stage's beginning: what fails at once says only why.
+    """
 
     def __init__(self, stream: IO[str], every_s: float = 5.0) -> None:
         self._stream = stream
@@ -49,7 +52,6 @@ class PlainLines:
         now = time.monotonic()
         if isinstance(event, Started):
             self._began = self._last = now
-            self._print(f"{_title(event.stage)} ...")
         elif isinstance(event, Progressed) and now - self._last >= self._every_s:
             self._last = now
             self._print(f"{_title(event.stage)}: {self._how_far(event, now - self._began)}")
