@@ -64,7 +64,7 @@ def open_video(path: Path) -> Iterator[tuple[av.container.InputContainer, av.vid
 
     options = {"protocol_whitelist": "file", "format_whitelist": CONTAINERS}
     try:
-        container = av.open(str(path), options=options)
+        container = av.open(str(path), options=options, metadata_errors="replace")
     except (av.error.FFmpegError, OSError, ValueError) as error:
         detail = _reason(path, error)
         raise InputError(f"{path} is no video that can be read: {detail}.") from error
