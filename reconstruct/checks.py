@@ -311,7 +311,7 @@ def check_held_out(scene: PosedScene, coverage: Coverage, evaluation: Evaluation
         what = f"Not even the photos trained on come back well ({best:.1f} dB held out, about as much trained)."
         do = "Train longer or at a larger size; if it stays, something moved or the cameras are wrong."
         findings.append(Finding("usable", "held_out", what, do))
-    elif memorised:
+    elif memorised and best < limits.held_out_fine_db:
         what = f"New viewpoints are {gap:.1f} dB worse than the photos (1 to 3 is usual): positions are too sparse."
         findings.append(Finding("usable", "gap_db", what, "Take more photos between the ones you have."))
     elif best < limits.held_out_good_db and means.ssim < limits.ssim_good:

@@ -352,6 +352,7 @@ def test_small_parallax_is_called_out() -> None:
         ({"IMG_00.jpg": 22.0}, 23.0, {"ssim": 0.6}, "usable", "held_out"),
         ({"IMG_00.jpg": 22.0}, 23.0, {"ssim": 0.85}, "good", None),
         ({"IMG_00.jpg": 24.0}, 31.0, {}, "usable", "gap_db"),
+        ({"IMG_00.jpg": 30.0}, 36.0, {}, "good", None),
         ({"IMG_00.jpg": 14.0}, 25.0, {}, "reshoot", "held_out"),
         ({"IMG_00.jpg": 14.0}, 15.0, {}, "usable", "held_out"),
         ({"IMG_00.jpg": 20.0}, 22.0, {"corrected": 26.0}, "usable", "colour"),
