@@ -98,7 +98,7 @@ def _write(
     (folder / "images").mkdir(parents=True, exist_ok=True)
     frames: list[Frame] = []
     wanted = dict(zip(choice.frames, names, strict=True))
-    before: View | None = None
+    before: tuple[int, View] | None = None
     size: tuple[int, int] | None = None
     with open_video(path) as (_, stream):
         aspect = stream.sample_aspect_ratio
@@ -118,7 +118,7 @@ def _write(
         view = make_view(grey_at(rgb, TRACK_PX))
         frames.append(_frame(path, track, index, time_s, wanted[index], before, view))
         _save(rgb, folder / "images" / wanted[index])
-        before = view
+        before = index, view
         notes.progress(len(frames), len(wanted), f"wrote {wanted[index]}")
         if index == choice.frames[-1]:
             break
@@ -127,14 +127,19 @@ def _write(
     return frames, size
 
 
-def _frame(path: Path, track: Track, index: int, time_s: float, name: str, before: View | None, view: View) -> Frame:
+def _frame(
+    path: Path, track: Track, index: int, time_s: float, name: str, before: tuple[int, View] | None, view: View
+) -> Frame:
     look = track.looks[index]
     quality = Quality(look.sharpness, float(track.relative[index]), look.clipped_dark, look.clipped_bright)
     if before is not None:
-        motion = measure_motion(before, view)
-        quality = replace(
-            quality, motion_px=motion.median_px if motion else None, overlap=motion.share if motion else 0.0
-        )
+        motion = measure_motion(before[1], view)
+        if motion is not None:
+            quality = replace(quality, motion_px=motion.median_px, overlap=motion.share)
+        elif any(before[0] < cut <= index for cut in track.cuts):
+            quality = replace(quality, overlap=0.0)
+        else:  # too far to follow in one step, though not in the small ones of the first pass
+            quality = replace(quality, motion_px=float(track.motion_px(before[0], index)))
     return Frame(name, 1, None, time_s, path.name, Exif(), quality)
 
 

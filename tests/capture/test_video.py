@@ -307,4 +307,6 @@ def test_real_videos(footage: Path, tmp_path: Path) -> None:
     park = video_capture(footage / "video" / "drone_park_01.mp4", tmp_path / "park", warnings)
     assert park.given == 37 and len(park.frames) >= 35
     # The clip does jump, at frames 11, 19 and 29: the drone has turned round.
+    overlaps = {f.name: f.quality.overlap for f in park.frames if f.quality and f.quality.motion_px is None}
+    assert overlaps == {park.frames[0].name: None, **{f"frame_0000{i}.jpg": 0.0 for i in (11, 19, 29)}}
     assert any("jumps at 0.4 s, 0.8 s, 1.2 s" in w for w in warnings)
