@@ -315,7 +315,7 @@ def check_held_out(scene: PosedScene, coverage: Coverage, evaluation: Evaluation
         what = f"New viewpoints are {gap:.1f} dB worse than the photos (1 to 3 is usual): positions are too sparse."
         findings.append(Finding("usable", "gap_db", what, "Take more photos between the ones you have."))
     elif best < limits.held_out_good_db and means.ssim < limits.ssim_good:
-        what = f"New viewpoints come back at {best:.1f} dB (SSIM {means.ssim:.2f}): shapes hold, fine detail does not."
+        what = f"New viewpoints hold their shapes, not fine detail (SSIM {means.ssim:.2f})."
         do = "Train with a higher preset before you decide; sharper and nearer photos help more."
         findings.append(Finding("usable", "held_out", what, do))
     # The median: one view into a hole gains from any change of colour.

@@ -228,6 +228,7 @@ def report_inputs(scene: Scene) -> ReportInputs:
     evaluation: Evaluation | None = load_evaluation(scene.folder("evaluate")) if "evaluate" in current else None
     return ReportInputs(
         title=scene.root.resolve().name,
+        created=max((scene.stages[name].finished_at for name in current), default=""),
         capture=load_capture_of(scene),
         posed=load_posed_scene(scene) if "pose" in current else None,
         training=_training_summary(scene) if "train" in current else None,
