@@ -51,11 +51,11 @@ class Judgement:
         return not self.reasons
 
     @property
-    def score(self) -> tuple[float, float]:
-        """Larger is better: the share of frames that are registered and believed, then a small error."""
+    def score(self) -> tuple[float, int, float]:
+        """Larger is better: the share of frames that are registered and believed, few parts, a small error."""
         believed = (self.registered - len(self.outliers)) / max(self.total, 1)
         doubt = 0.5 * max(0.0, self.contradicted - 0.1) + (0.0 if self.lens_fits else 0.1)
-        return round(believed - doubt, 3), -self.error_px if np.isfinite(self.error_px) else -np.inf
+        return round(believed - doubt, 3), -self.components, -self.error_px if np.isfinite(self.error_px) else -np.inf
 
     def describe(self) -> str:
         words = f"{self.registered} of {self.total} frames registered"

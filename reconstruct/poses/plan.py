@@ -20,6 +20,8 @@ RETRY_EXHAUSTIVE_LIMIT = 120
 # Above this many frames the incremental mapper's repeated bundle adjustment takes longer than the global mapper.
 GLOBAL_FIRST = 400
 
+# Frames of a video lie close together, and there are many pairs of them: fewer features are enough to begin with.
+VIDEO_FEATURES = 2500
 LEVELS = (
     Features(max_size_px=1280, count=4096),
     Features(max_size_px=2000, count=12000, peak_threshold=0.004),
@@ -33,9 +35,7 @@ def first_attempt(capture: Capture, config: PoseConfig) -> Attempt:
     if mapper == "auto":
         mapper = "global" if len(capture.frames) > GLOBAL_FIRST else "incremental"
     model = None if config.camera_model == "auto" else config.camera_model
-    return Attempt(
-        _limited(LEVELS[0], config), _matching(capture, config), Mapping3D(mapper=mapper, camera_model=model)
-    )
+    return Attempt(_levels(capture, config)[0], _matching(capture, config), Mapping3D(mapper, model))
 
 
 def next_attempt(capture: Capture, config: PoseConfig, tried: Sequence[tuple[Attempt, Judgement]]) -> Attempt | None:
@@ -68,9 +68,9 @@ def _other_mappings(config: PoseConfig, last: Mapping3D, judgement: Judgement) -
 
 def _deeper(capture: Capture, config: PoseConfig, last: Attempt) -> Attempt | None:
     """More features and more pairs than the last attempt; None at the bottom."""
-    levels = [_limited(level, config) for level in LEVELS]
+    levels = _levels(capture, config)
     place = levels.index(last.features)
-    if place + 1 == len(LEVELS):
+    if place + 1 == len(levels):
         return None
     matching = _matching(capture, config)
     if config.matching == "auto" and len(capture.frames) <= RETRY_EXHAUSTIVE_LIMIT:
@@ -86,8 +86,15 @@ def _deeper(capture: Capture, config: PoseConfig, last: Attempt) -> Attempt | No
     )
 
 
-def _limited(level: Features, config: PoseConfig) -> Features:
-    return replace(level, max_size_px=config.max_size_px or level.max_size_px, count=config.max_features or level.count)
+def _levels(capture: Capture, config: PoseConfig) -> list[Features]:
+    """How to look for features, the cheapest way first."""
+    levels = list(LEVELS)
+    if capture.source == "video":
+        levels[0] = replace(levels[0], count=VIDEO_FEATURES)
+    return [
+        replace(level, max_size_px=config.max_size_px or level.max_size_px, count=config.max_features or level.count)
+        for level in levels
+    ]
 
 
 def _matching(capture: Capture, config: PoseConfig) -> Matching:
@@ -105,7 +112,7 @@ def _matching(capture: Capture, config: PoseConfig) -> Matching:
     if strategy == "exhaustive":
         return Matching("exhaustive")
     if strategy == "sequential":
-        return Matching("sequential", overlap=8, similar=6)
+        return Matching("sequential", overlap=6, similar=4)
     if strategy == "spatial":
         return Matching("spatial", overlap=3, nearest=24)
     return Matching("retrieval", overlap=3, similar=24)

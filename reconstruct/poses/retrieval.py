@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 # Training descriptors in all, and how many make a word. A small vocabulary of the very place tells its views apart
 # better than a big one of other places, and takes seconds.
-TRAINING_DESCRIPTORS = 100_000
-DESCRIPTORS_PER_WORD = 40
+TRAINING_DESCRIPTORS = 30_000
+DESCRIPTORS_PER_WORD = 25
 # Features asked about, of each picture: those of largest scale, which are the ones seen again from elsewhere.
-QUERY_FEATURES = 1500
+QUERY_FEATURES = 800
 
 
 def rank_alike(
@@ -56,7 +56,7 @@ def rank_alike(
 def _training_descriptors(database: pycolmap.Database, count: int, seed: int) -> npt.NDArray[np.float32]:
     """An even share of every frame's descriptors of large features (T, 128)."""
     rng = np.random.default_rng(seed)
-    share = min(QUERY_FEATURES, max(200, TRAINING_DESCRIPTORS // max(count, 1)))
+    share = min(QUERY_FEATURES, max(100, TRAINING_DESCRIPTORS // max(count, 1)))
     chosen = [np.zeros((0, 128), np.float32)]
     for image_id in range(1, count + 1):
         if not database.exists_descriptors(image_id):
