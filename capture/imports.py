@@ -13,7 +13,7 @@ from .camera import Camera
 from .colmap import ColmapModel, read_model
 from .errors import InputError
 from .files import inside
-from .footage import ColmapProject
+from .footage import ColmapProject, natural_key
 from .nerfstudio import Transforms, read_transforms
 from .notes import Notes, listed, printable
 from .photo_ingest import Judged, look_at, warn_of_blur, with_relative_sharpness, write_frames
@@ -46,7 +46,8 @@ def import_colmap(project: ColmapProject, folder: Path, notes: Notes, *, use_mas
         raise InputError(f"{project.model} holds {len(model.images)} posed image(s); a scene takes several.")
     images = _image_folder(project, model)
     given = []
-    for image in model.images:
+    # A project's own order is its database's; by name, every eighth is the same frame in every program.
+    for image in sorted(model.images, key=lambda i: natural_key(Path(i.name))):
         path = inside(images, image.name, named_in=project.model)
         if path.is_file():
             given.append(Given(image.name, path, image.camera_id, model.cameras[image.camera_id], image.cam_from_world))
@@ -77,7 +78,7 @@ def import_transforms(path: Path, folder: Path, notes: Notes, *, use_masks: bool
     if len(transforms.frames) + len(transforms.missing) < 2:
         raise InputError(f"{path} holds {len(transforms.frames)} posed picture(s); a scene takes several.")
     _report_missing(list(transforms.missing), path.parent, notes)
-    given = _with_cameras(path, transforms, notes)
+    given = sorted(_with_cameras(path, transforms, notes), key=lambda g: natural_key(Path(g.name)))
     masks = [path.parent / "masks"] if use_masks and (path.parent / "masks").is_dir() else []
     total = len(transforms.frames) + len(transforms.missing)
     capture, cameras, names = _take(given, total, "transforms", folder, masks, notes, use_masks=use_masks)
