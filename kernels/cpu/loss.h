@@ -92,7 +92,7 @@ class LossBlock {
     }
     const Taps w = taps_;
     RowWalk px(picture_ + layout_.at(x0_ - kHalo, y)), ph(photo_ + layout_.at(x0_ - kHalo, y));
-    for (int x = 0; x < columns_ + 2 * kHalo; x += kWidth) {
+    for (int x = 0, end = columns_ + 2 * kHalo; x < end; x += kWidth) {
       px.look_ahead();
       ph.look_ahead();
       Floats a = w[0] * px.at<0>(), b = a * px.at<0>(), c = a * ph.at<0>();
@@ -116,11 +116,20 @@ class LossBlock {
     return blur_down([&](int row) __attribute__((always_inline)) { return ring[row & (kRing - 1)][map] + x; }, y, w);
   }
 
-  Mask counted(int x, int y) const {
-    if constexpr (Masked) return greater(load(kept_ + layout_.at(x, y)), all(.5f));
-    const Floats column = lane_numbers() + static_cast<float>(x);
-    return both(at_least(column, zeros()), greater(all(static_cast<float>(layout_.width)), column));
-  }
+  // Which pixels of a row count: those inside of the picture that no mask hides.
+  struct Counted {
+    const float* kept;
+    Floats first, width;
+    Counted(const LossBlock& block, int x, int y)
+        : kept(Masked ? block.kept_ + block.layout_.at(x, y) : nullptr),
+          first(lane_numbers() + static_cast<float>(x)),
+          width(all(static_cast<float>(block.layout_.width))) {}
+    Mask at(int x) const {
+      if constexpr (Masked) return greater(load(kept + x), all(.5f));
+      const Floats column = first + static_cast<float>(x);
+      return both(at_least(column, zeros()), greater(width, column));
+    }
+  };
 
   void make_maps(int y) {
     auto* out = rings_.maps[y & (kRing - 1)];
@@ -129,34 +138,39 @@ class LossBlock {
       return;
     }
     const bool mine = y >= y0_ && y < y1_;
+    // Locals: members would be loaded again after every store.
     const Taps w = taps_;
     const auto* ring = rings_.across;
-    Floats l1 = l1_, ssim = ssim_;
-    for (int x = 0; x < columns_ + 2 * kHalo; x += kWidth) {
-      const std::size_t at = layout_.at(x0_ - kHalo + x, y);
+    auto* row = rings_.row;
+    const std::size_t start = layout_.at(x0_ - kHalo, y);
+    const float *mean = mean_ + start, *square = square_ + start, *picture = picture_ + start, *photo = photo_ + start;
+    const Counted counted(*this, x0_ - kHalo, y);
+    const int columns = columns_;
+    Floats l1 = zeros(), ssim = zeros();
+    for (int x = 0; x < columns + 2 * kHalo; x += kWidth) {
       const Floats mx = down(w, ring, 0, y, x), xx = down(w, ring, 1, y, x), xy = down(w, ring, 2, y, x);
-      const Floats my = load(mean_ + at), yy = load(square_ + at);
+      const Floats my = load(mean + x), yy = load(square + x);
       const Floats n1 = 2.f * mx * my + kSsimC1, n2 = 2.f * (xy - mx * my) + kSsimC2;
       const Floats d1 = mx * mx + my * my + kSsimC1, d2 = xx - mx * mx + yy - my * my + kSsimC2;
       const Floats i1 = reciprocal(d1), i2 = reciprocal(d2), s1 = n1 * i1, s2 = n2 * i2, s = s1 * s2;
       const Floats by_n1 = 2.f * s2 * i1, by_n2 = 2.f * s1 * i2, by_d1 = -2.f * s * i1, by_d2 = -s * i2;
-      const Mask in = counted(x0_ - kHalo + x, y);
-      store(rings_.row[0] + x, keep(in, my * (by_n1 - by_n2) + mx * (by_d1 - 2.f * by_d2)));
-      store(rings_.row[1] + x, keep(in, by_d2));
-      store(rings_.row[2] + x, keep(in, by_n2));
-      if (mine && x >= kHalo && x < columns_ + kHalo) {
+      const Mask in = counted.at(x);
+      store(row[0] + x, keep(in, my * (by_n1 - by_n2) + mx * (by_d1 - 2.f * by_d2)));
+      store(row[1] + x, keep(in, by_d2));
+      store(row[2] + x, keep(in, by_n2));
+      if (mine && x >= kHalo && x < columns + kHalo) {
         ssim = ssim + keep(in, s);
-        l1 = l1 + keep(in, absolute(load(picture_ + at) - load(photo_ + at)));
+        l1 = l1 + keep(in, absolute(load(picture + x) - load(photo + x)));
       }
     }
-    l1_ = l1;
-    ssim_ = ssim;
+    l1_ = l1_ + l1;
+    ssim_ = ssim_ + ssim;
     for (int map = 0; map < 3; ++map) {
-      RowWalk row(rings_.row[map] + kHalo);
-      for (int x = 0; x < columns_; x += kWidth) {
-        row.look_ahead();
-        store(out[map] + x, blur_across(row, w));
-        row.advance();
+      RowWalk walk(row[map] + kHalo);
+      for (int x = 0; x < columns; x += kWidth) {
+        walk.look_ahead();
+        store(out[map] + x, blur_across(walk, w));
+        walk.advance();
       }
     }
   }
@@ -164,15 +178,19 @@ class LossBlock {
   void write_gradient(int y) {
     const Taps w = taps_;
     const auto* ring = rings_.maps;
-    for (int x = 0; x < columns_; x += kWidth) {
-      const std::size_t at = layout_.at(x0_ + x, y);
+    const std::size_t start = layout_.at(x0_, y);
+    const float *picture = picture_ + start, *photo = photo_ + start;
+    float* out = gradient_ + start;
+    const Counted counted(*this, x0_, y);
+    const Floats l1_slope = all(l1_slope_), ssim_slope = all(ssim_slope_);
+    for (int x = 0, columns = columns_; x < columns; x += kWidth) {
       const Floats g = down(w, ring, 0, y, x), f = down(w, ring, 1, y, x), e = down(w, ring, 2, y, x);
-      const Floats px = load(picture_ + at), ph = load(photo_ + at), difference = px - ph;
-      const Floats sign = keep(greater(difference, zeros()), all(l1_slope_)) -
-                          keep(greater(zeros(), difference), all(l1_slope_));
-      Floats gradient = sign + ssim_slope_ * (g + 2.f * px * f + ph * e);
-      if constexpr (Masked) gradient = keep(counted(x0_ + x, y), gradient);
-      store(gradient_ + at, gradient);
+      const Floats px = load(picture + x), ph = load(photo + x), difference = px - ph;
+      const Floats sign =
+          keep(greater(difference, zeros()), l1_slope) - keep(greater(zeros(), difference), l1_slope);
+      Floats gradient = sign + ssim_slope * (g + 2.f * px * f + ph * e);
+      if constexpr (Masked) gradient = keep(counted.at(x), gradient);
+      store(out + x, gradient);
     }
   }
 
