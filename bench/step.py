@@ -163,7 +163,7 @@ class Prototype:
         numbers = [v.width, v.height, v.fx, v.fy, v.cx, v.cy, *v.cam_from_world[:, :3].ravel(), *v.cam_from_world[:, 3]]
         (self.folder / "view.bin").write_bytes(np.array(numbers, "<f4").tobytes() + case.photo_srgb.tobytes())
         files = [str(self.folder / name) for name in ("splats.ply", "view.bin")]
-        command = [str(self.program), *files, str(kernels.thread_count()), str(steps)]
+        command = [str(self.program), *files, str(kernels.thread_count()), str(steps), "lr0"]
         text = subprocess.run(command, check=True, capture_output=True, text=True).stdout
         medians = [float(x) for x in re.findall(r"[\d.]+", text[text.index("  med") :].splitlines()[0])]
         result.prototype_phase_ms = dict(zip(PHASES, medians, strict=False))
