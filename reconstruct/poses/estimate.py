@@ -20,7 +20,7 @@ from .evidence import EVIDENCE, Evidence
 from .gate import Judgement, judge
 from .geodesy import capture_positions
 from .job import Attempt, CameraJob, Job, file_stamp, fingerprint
-from .masks import lay_out_masks
+from .layout import colmap_names, lay_out_images, lay_out_masks
 from .plan import first_attempt, next_attempt
 from .points import clean_points
 from .process import STEP_WORDS, OnProgress, WorkerError, run_worker
@@ -42,6 +42,7 @@ STEP_SPAN = {
 OWN_STEPS = ("start", "comparing", "checking")
 MIN_REGISTERED = 3
 MIN_SHARE = 0.1
+MIN_FREE_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,11 +104,12 @@ def _attempts(capture: Capture, work: Path, config: PoseConfig, started: float, 
         job = _job(capture, work, config, attempt)
         try:
             solution, evidence = _solve(job, _bar(len(judged), on_event), on_event)
+            solution = solution.renamed(dict(zip(job.names, names, strict=True)))
         except InputError as error:
             failure = error
             judged.append((attempt, Judgement.failed(len(names), str(error))))
         else:
-            judgement = judge(solution, evidence, names, job.cameras, ordered=capture.source == "video")
+            judgement = judge(solution, evidence, names, job, ordered=capture.source == "video")
             tried.append(_Tried(attempt, judgement, solution, evidence))
             judged.append((attempt, judgement))
             if judgement.passed or is_near_copies(evidence):
@@ -145,6 +147,8 @@ def _solve(job: Job, progress: OnProgress, on_event: OnEvent) -> tuple[Solution,
         try:
             run_worker(job, progress)
         except WorkerError as first:
+            if _is_full(output, str(first)):
+                raise InputError(f"The disk of {output} is full: make room and run the same command again.") from first
             if first.signal_number is None and first.step in OWN_STEPS:
                 raise RuntimeError(str(first)) from first
             if first.signal_number is None:
@@ -156,6 +160,10 @@ def _solve(job: Job, progress: OnProgress, on_event: OnEvent) -> tuple[Solution,
             except WorkerError as second:
                 raise InputError(f"{second}, and again when it was started over.") from first
     return Solution.load(output / SOLUTION), Evidence.load(output / EVIDENCE)
+
+
+def _is_full(folder: Path, message: str) -> bool:
+    return "disk is full" in message or "No space left" in message or shutil.disk_usage(folder).free < MIN_FREE_BYTES
 
 
 def _is_sound(database: Path) -> bool:
@@ -191,15 +199,16 @@ def _job(capture: Capture, work: Path, config: PoseConfig, attempt: Attempt) -> 
     folder = work / same_database
     output = folder / fingerprint(asdict(attempt.mapping))
     output.mkdir(parents=True, exist_ok=True)
+    images = lay_out_images(capture, work / "images")
     masks = lay_out_masks(capture, work / "masks")
     gps = capture_positions(capture)
     place = dict(zip(gps.names, gps.enu_m.tolist(), strict=True)) if gps is not None else {}
     return Job(
-        images=str(capture.images.absolute()),
+        images=str(images.absolute()),
         masks=None if masks is None else str(masks.absolute()),
         database=str((folder / "database.db").absolute()),
         output=str(output.absolute()),
-        names=tuple(f.name for f in capture.frames),
+        names=colmap_names(capture),
         camera_of=tuple(ids[f.camera_id] for f in capture.frames),
         cameras=cameras,
         positions_m=tuple(place.get(f.name) for f in capture.frames),

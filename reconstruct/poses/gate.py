@@ -9,12 +9,12 @@ import numpy as np
 import numpy.typing as npt
 
 from .evidence import Evidence
-from .job import CameraJob
+from .job import CameraJob, Job
 from .solution import Solution
 
 # Beyond these a result is tried to be bettered. They are wide: a good solution of ordinary footage passes with room.
 ENOUGH_SHARE = 0.95
-MAX_ERROR_PX = 1.3  # mean reprojection error, at 1000 px of image size
+MAX_ERROR_PX = 1.3  # mean reprojection error, at the size at which features were found
 MIN_FOCAL, MAX_FOCAL = 0.3, 8.0  # over the longer side: 150 and 7 degrees of view
 MAX_PRIOR_RATIO = 1.8  # solved focal over the one the photo's EXIF gives, either way
 MAX_CONTRADICTED = 0.35
@@ -64,9 +64,7 @@ class Judgement:
         return words + (f" ({'; '.join(self.reasons)})" if self.reasons else "")
 
 
-def judge(
-    solution: Solution, evidence: Evidence, names: tuple[str, ...], cameras: Mapping[int, CameraJob], ordered: bool
-) -> Judgement:
+def judge(solution: Solution, evidence: Evidence, names: tuple[str, ...], job: Job, ordered: bool) -> Judgement:
     """Hold a solution against the gate. `ordered`: the frames follow a path, as a video's do."""
     total, registered = len(names), len(solution.names)
     reasons = []
@@ -76,10 +74,10 @@ def judge(
     strays = [len(o) for o in solution.others]
     if strays and registered:
         reasons.append(f"{len(strays) + 1} separate parts")
-    error = _error_at_1000_px(solution)
+    error = _error_as_seen(solution, job)
     if registered and not error <= MAX_ERROR_PX:
-        reasons.append(f"reprojection error of {error:.1f} px at 1000 px is high")
-    odd = _odd_lens(solution, cameras)
+        reasons.append(f"reprojection error of {error:.1f} px is high")
+    odd = _odd_lens(solution, job.cameras)
     if odd:
         reasons.append(odd)
     contradicted = contradicted_share(evidence)
@@ -101,9 +99,9 @@ def judge(
     )
 
 
-def _error_at_1000_px(solution: Solution) -> float:
-    sizes = [max(c.width_px, c.height_px) for c in solution.cameras.values()]
-    return solution.error_px * 1000 / max(sizes) if sizes else float("nan")
+def _error_as_seen(solution: Solution, job: Job) -> float:
+    """Mean reprojection error in pixels of the pictures as features were found in them."""
+    return solution.error_px / job.shrink if solution.cameras else float("nan")
 
 
 def _odd_lens(solution: Solution, cameras: Mapping[int, CameraJob]) -> str:

@@ -106,6 +106,12 @@ class Job:
     threads: int
     seed: int
 
+    @property
+    def shrink(self) -> float:
+        """How many pixels of the largest picture's file make one of those that features are found in; 1 or more."""
+        longest = max(max(c.width_px, c.height_px) for c in self.cameras.values())
+        return max(1.0, longest / self.attempt.features.max_size_px)
+
     def to_json(self) -> str:
         return json.dumps(asdict(self))
 

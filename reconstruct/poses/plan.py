@@ -22,6 +22,7 @@ GLOBAL_FIRST = 400
 
 # Frames of a video lie close together, and there are many pairs of them: fewer features are enough to begin with.
 VIDEO_FEATURES = 2500
+MANY_PHOTOS = 60
 LEVELS = (
     Features(max_size_px=1280, count=4096),
     Features(max_size_px=2000, count=12000, peak_threshold=0.004),
@@ -91,6 +92,9 @@ def _levels(capture: Capture, config: PoseConfig) -> list[Features]:
     levels = list(LEVELS)
     if capture.source == "video":
         levels[0] = replace(levels[0], count=VIDEO_FEATURES)
+    elif len(capture.frames) > MANY_PHOTOS:
+        # The time to match a pair grows with the square of the features: keep it level as pairs become many.
+        levels = [replace(f, count=max(2000, f.count * MANY_PHOTOS // len(capture.frames))) for f in levels]
     return [
         replace(level, max_size_px=config.max_size_px or level.max_size_px, count=config.max_features or level.count)
         for level in levels

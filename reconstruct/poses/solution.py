@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -51,6 +51,11 @@ class Solution:
     def centres(self) -> npt.NDArray[np.float64]:
         """Camera centres (M, 3) in the input frame."""
         return np.array([p.origin_in_source for p in self.cam_from_input]).reshape(-1, 3)
+
+    def renamed(self, new: Mapping[str, str]) -> Solution:
+        """The same with other names for the frames."""
+        others = tuple(tuple(new[n] for n in group) for group in self.others)
+        return replace(self, names=tuple(new[n] for n in self.names), others=others)
 
     def save(self, path: Path) -> None:
         """Write as one npz file, beside and renamed."""

@@ -140,6 +140,7 @@ def _match(job: Job, report: Report) -> None:
     matching.sift.max_ratio = job.attempt.matching.max_ratio
     verification = pycolmap.TwoViewGeometryOptions()
     verification.ransac.random_seed = job.seed
+    verification.ransac.max_error *= _tolerance(job)
     pairing = pycolmap.ImportedPairingOptions()
     pairing.match_list_path = listing
     pairing.block_size = MATCH_BLOCK
@@ -186,6 +187,12 @@ def _map_incrementally(job: Job, output: Path, report: Report) -> dict[int, Any]
     options = pycolmap.IncrementalPipelineOptions()
     options.num_threads = options.mapper.num_threads = job.threads
     options.random_seed = options.mapper.random_seed = options.triangulation.random_seed = job.seed
+    tolerance = _tolerance(job)
+    options.mapper.init_max_error *= tolerance
+    options.mapper.abs_pose_max_error *= tolerance
+    options.mapper.filter_max_reproj_error *= tolerance
+    options.triangulation.merge_max_reproj_error *= tolerance
+    options.triangulation.complete_max_reproj_error *= tolerance
     options.min_model_size = 3
     options.max_num_models = 10
     if len(job.names) > 60:
@@ -236,6 +243,12 @@ def _map_globally(job: Job, output: Path) -> dict[int, Any]:
     for model in models.values():
         model.extract_colors_for_all_images(job.images)
     return models
+
+
+def _tolerance(job: Job) -> float:
+    """By how much COLMAP's bounds in pixels are widened: it states them for pictures seen at about their full size, and
+    features found in a much smaller copy are less exact in the file's pixels."""
+    return max(1.0, job.shrink / 2)
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from diorama.reconstruct.poses import PoseConfig
 from diorama.reconstruct.poses.diagnose import is_near_copies, unregistered_frames, why_nothing
 from diorama.reconstruct.poses.evidence import Evidence, sampson_error
 from diorama.reconstruct.poses.gate import Judgement, judge
-from diorama.reconstruct.poses.job import Attempt, CameraJob
+from diorama.reconstruct.poses.job import Attempt, CameraJob, Job
 from diorama.reconstruct.poses.pairs import exhaustive_pairs, sequential_pairs, similar_pairs, spatial_pairs
 from diorama.reconstruct.poses.plan import first_attempt, next_attempt
 from diorama.reconstruct.poses.points import clean_points
@@ -24,7 +24,8 @@ from diorama.reconstruct.poses.solution import Solution
 
 COUNT = 12
 NAMES = tuple(f"{k:02d}.jpg" for k in range(COUNT))
-CAMERAS = {1: CameraJob("SIMPLE_RADIAL", 1000, 750, (1000.0, 500.0, 375.0, 0.0), True)}
+CAMERA = CameraJob("SIMPLE_RADIAL", 1000, 750, (1000.0, 500.0, 375.0, 0.0), True)
+JOB = Job("images", None, "db", "out", NAMES, (1,) * COUNT, {1: CAMERA}, (None,) * COUNT, Attempt(), 1, 0)
 
 
 def make_capture(count: int = COUNT, source: str = "photos", gps: bool = False) -> Capture:
@@ -83,7 +84,7 @@ def moved(solution: Solution, place: int, centre: list[float]) -> Solution:
 
 
 def test_a_good_solution_passes() -> None:
-    judgement = judge(make_solution(), make_evidence(), NAMES, CAMERAS, ordered=True)
+    judgement = judge(make_solution(), make_evidence(), NAMES, JOB, ordered=True)
     assert judgement.passed
     assert judgement.describe() == "12 of 12 frames registered, mean reprojection error 0.50 px"
 
@@ -101,22 +102,22 @@ def test_a_good_solution_passes() -> None:
     ],
 )
 def test_each_fault_fails_the_gate(solution: Solution, says: str) -> None:
-    judgement = judge(solution, make_evidence(), NAMES, CAMERAS, ordered=True)
+    judgement = judge(solution, make_evidence(), NAMES, JOB, ordered=True)
     assert not judgement.passed
     assert says in judgement.describe()
-    assert judgement.score < judge(make_solution(), make_evidence(), NAMES, CAMERAS, ordered=True).score
+    assert judgement.score < judge(make_solution(), make_evidence(), NAMES, JOB, ordered=True).score
 
 
 def test_a_camera_off_the_path_is_an_outlier_in_a_video_only() -> None:
     off = moved(make_solution(), 5, [5, 60, 0])
-    assert judge(off, make_evidence(), NAMES, CAMERAS, ordered=True).outliers == ("05.jpg",)
-    assert judge(off, make_evidence(), NAMES, CAMERAS, ordered=False).outliers == ()
+    assert judge(off, make_evidence(), NAMES, JOB, ordered=True).outliers == ("05.jpg",)
+    assert judge(off, make_evidence(), NAMES, JOB, ordered=False).outliers == ()
 
 
 def test_a_camera_its_pairs_contradict_is_an_outlier() -> None:
     evidence = make_evidence()
     evidence.agreement[evidence.pairs_of(7)] = 0.1
-    judgement = judge(make_solution(), evidence, NAMES, CAMERAS, ordered=False)
+    judgement = judge(make_solution(), evidence, NAMES, JOB, ordered=False)
     assert judgement.outliers == ("07.jpg",)
     assert judgement.contradicted == pytest.approx(11 / 66)
 
@@ -125,7 +126,7 @@ def test_a_camera_that_sees_next_to_nothing_is_an_outlier() -> None:
     solution = make_solution()
     keep = (solution.observed_frame != 2) | (solution.observed_point < 10)
     thin = replace(solution, observed_frame=solution.observed_frame[keep], observed_point=solution.observed_point[keep])
-    assert judge(thin, make_evidence(), NAMES, CAMERAS, ordered=False).outliers == ("02.jpg",)
+    assert judge(thin, make_evidence(), NAMES, JOB, ordered=False).outliers == ("02.jpg",)
 
 
 def test_the_sampson_error_is_the_distance_from_the_epipolar_line() -> None:
@@ -143,7 +144,7 @@ def test_what_limits_an_attempt_decides_the_next() -> None:
     capture, config = make_capture(), PoseConfig()
     first = first_attempt(capture, config)
     assert (first.matching.strategy, first.mapping.mapper) == ("exhaustive", "incremental")
-    good = judge(make_solution(), make_evidence(), NAMES, CAMERAS, ordered=False)
+    good = judge(make_solution(), make_evidence(), NAMES, JOB, ordered=False)
     unmatched = next_attempt(capture, config, [(first, replace(good, registered=6, connected=6))])
     assert unmatched is not None
     assert unmatched.features.count > first.features.count
