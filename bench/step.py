@@ -123,11 +123,12 @@ def measure(case: Case, steps: int) -> Result:
 
 
 def twin_step_ms(case: Case) -> float:
-    """One step of the torch twin: picture, loss, gradients and Adam."""
+    """One step of the torch twin: picture, loss, gradients and Adam. One thread: its operations are too small for more."""
     import torch
 
     from diorama.kernels import twin
 
+    torch.set_num_threads(1)
     params = [torch.tensor(a, requires_grad=True) for a in case.splats]
     photo = torch.tensor(case.photo_srgb) / 255
     start = time.perf_counter()
