@@ -123,7 +123,7 @@ def measure(case: Case, steps: int) -> Result:
 
 
 def twin_step_ms(case: Case) -> float:
-    """One step of the torch twin: picture, loss, gradients and Adam. One thread: its operations are too small for more."""
+    """One step of the torch twin, picture to Adam, on one thread: its operations are too small to share."""
     import torch
 
     from diorama.kernels import twin
