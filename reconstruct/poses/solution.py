@@ -139,6 +139,15 @@ def solution_from_models(models: Mapping[int, pycolmap.Reconstruction]) -> Solut
         points,
         np.concatenate(seen),
         np.concatenate(frame),
-        tuple(tuple(sorted(m.image(i).name for i in m.reg_image_ids())) for m in ranked[1:]),
+        _other_groups([{m.image(i).name for i in m.reg_image_ids()} for m in ranked]),
         float(model.compute_mean_reprojection_error()),
     )
+
+
+def _other_groups(models: list[set[str]]) -> tuple[tuple[str, ...], ...]:
+    """Frames of each model after the first that no model before it has: COLMAP's models may share frames."""
+    taken, groups = set(models[0]), []
+    for names in models[1:]:
+        groups.append(tuple(sorted(names - taken)))
+        taken |= names
+    return tuple(g for g in groups if g)

@@ -133,6 +133,16 @@ def test_strangers_among_the_frames_are_named(tmp_path: Path, pictures: list[np.
     assert "2 frames not registered" in scene.summary.attempts[0]
 
 
+def test_the_global_mapper_and_retrieval_agree_with_the_truth(tmp_path: Path, pictures: list[np.ndarray]) -> None:
+    capture = make_capture(tmp_path, pictures[:6])
+    config = replace(FAST, mapper="global", matching="retrieval", camera_model="RADIAL")
+    scene = estimate_poses(capture, tmp_path / "out", config)
+    agreement = compare_cameras(scene.cam_from_world, {f.name: p for f, p in zip(capture.frames, TRUTH, strict=False)})
+    assert agreement.count == 6
+    assert np.degrees(agreement.median_rotation_rad) < 0.3
+    assert (scene.summary.mapper, scene.cameras[7].model) == ("global", "RADIAL")
+
+
 def test_the_same_seed_on_one_thread_gives_the_same_poses(tmp_path: Path, pictures: list[np.ndarray]) -> None:
     capture = make_capture(tmp_path, pictures[:5])
     scenes = [

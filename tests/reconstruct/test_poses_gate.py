@@ -20,7 +20,7 @@ from diorama.reconstruct.poses.job import Attempt, CameraJob, Job
 from diorama.reconstruct.poses.pairs import exhaustive_pairs, sequential_pairs, similar_pairs, spatial_pairs
 from diorama.reconstruct.poses.plan import first_attempt, next_attempt
 from diorama.reconstruct.poses.points import clean_points
-from diorama.reconstruct.poses.solution import Solution
+from diorama.reconstruct.poses.solution import Solution, _other_groups
 
 COUNT = 12
 NAMES = tuple(f"{k:02d}.jpg" for k in range(COUNT))
@@ -262,6 +262,11 @@ def test_each_failure_has_its_sentence() -> None:
     bare = replace(make_evidence(), features=np.full(COUNT, 12, np.int32))
     assert "almost nothing to hold on to" in why_nothing(capture, bare, nothing)
     assert "Only 0 of the 12 photos" in why_nothing(capture, make_evidence(), nothing)
+
+
+def test_a_frame_in_two_models_counts_for_the_larger() -> None:
+    groups = _other_groups([{"a", "b", "c"}, {"b", "c", "d"}, {"a", "b"}, {"d", "e", "f"}])
+    assert groups == (("d",), ("e", "f"))
 
 
 def test_evidence_and_solutions_survive_the_disk(tmp_path: Path) -> None:
