@@ -3,11 +3,12 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
+DEV    := $(VENV)/.installed-dev
 NATIVE := $(shell find kernels -name '*.cpp' -o -name '*.h' -o -name '*.cu' -o -name CMakeLists.txt 2>/dev/null)
 PAGE   := $(shell find viewer/web -path '*/node_modules' -prune -o -path '*/dist' -prune -o -type f -print 2>/dev/null)
 SCENE  ?= demo
 
-.PHONY: help install demo test test-slow gpu-check bench lint format chromium system-packages clean
+.PHONY: help install dev demo test test-slow gpu-check bench lint format chromium system-packages clean
 
 help:
 	@echo "make demo       install into .venv, render demo footage, scan it, say where to look"
@@ -27,12 +28,23 @@ system-packages:
 	if [ -n "$$missing" ]; then echo "Missing system packages. Install them with: apt-get install$$missing"; exit 2; fi; \
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Diorama needs Python 3.11 or newer; say which with: make PYTHON=python3.12 demo"; exit 2; }
 
+# --no-compile: bytecode is written for what is used, not for a quarter of a gigabyte of what is not.
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt
+
 $(STAMP): pyproject.toml constraints.txt CMakeLists.txt $(NATIVE) $(PAGE) | system-packages
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -C cmake.define.DIORAMA_WERROR=ON -e '.[dev]'
+	@echo "Installing Diorama into $(VENV)"
+	@$(PIP) -C cmake.define.DIORAMA_WERROR=ON -e .
+	@touch $@
+
+$(DEV): $(STAMP)
+	@echo "Installing what tests need into $(VENV)"
+	@$(PIP) -C cmake.define.DIORAMA_WERROR=ON -e '.[dev]'
 	@touch $@
 
 install: $(STAMP)
+
+dev: $(DEV)
 
 demo: install
 	$(BIN)/diorama demo -o $(SCENE)
@@ -46,22 +58,22 @@ chromium:
 	      || echo "Chromium could not be installed; the browser tests will be skipped"; \
 	  else echo "No Chromium: the browser tests will be skipped (apt-get install chromium)"; fi; }
 
-lint: install
+lint: dev
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 
-format: install
+format: dev
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
 
-test: install chromium lint
+test: dev chromium lint
 	$(BIN)/python -m pytest -m "not slow and not gpu"
 
-test-slow: install chromium
+test-slow: dev chromium
 	$(BIN)/python -m pytest -m "slow and not gpu"
 
-gpu-check: install
+gpu-check: dev
 	$(BIN)/python -m pytest -m gpu
 
 bench: install
