@@ -37,10 +37,11 @@ $(STAMP): pyproject.toml constraints.txt CMakeLists.txt $(NATIVE) $(PAGE) | syst
 	@$(PIP) -C cmake.define.DIORAMA_WERROR=ON -e .
 	@touch $@
 
-$(DEV): $(STAMP)
-	@echo "Installing what tests need into $(VENV)"
+$(DEV): pyproject.toml constraints.txt CMakeLists.txt $(NATIVE) $(PAGE) | system-packages
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Installing Diorama and what its tests need into $(VENV)"
 	@$(PIP) -C cmake.define.DIORAMA_WERROR=ON -e '.[dev]'
-	@touch $@
+	@touch $(STAMP) $@
 
 install: $(STAMP)
 
@@ -78,6 +79,7 @@ gpu-check: dev
 
 bench: install
 	$(BIN)/python bench/step.py
+	$(BIN)/python bench/sets.py
 
 clean:
 	rm -rf $(VENV) build viewer/web/node_modules viewer/web/dist
