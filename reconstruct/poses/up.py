@@ -134,17 +134,18 @@ def ground_among(planes: list[Plane], up: Array, points: Array, centres: Array, 
 
 
 def refine_up(up: Up, planes: list[Plane], points: Array, centres: Array) -> tuple[Up, Plane | None]:
-    """Take the ground's normal for up where a ground is near the guess; else make up lie within the largest wall where
-    the guess leaves the pitch open. Returns the ground with it, if there is one."""
+    """Take the ground's normal for up where a ground is near the guess; else make up lie within the largest plane that
+    is nearly upright, which is a wall; how nearly depends on how sure the guess is. Returns the ground with it, if
+    there is one."""
     limit = np.radians(10.0 if up.sure else 25.0)
     ground = ground_among(planes, up.direction, points, centres, limit)
     if ground is not None:
         return Up(ground.normal, "ground plane", True), ground
-    if not up.sure:
-        for wall in sorted(planes, key=lambda p: -p.share):
-            if wall.share >= MIN_WALL_SHARE and abs(wall.normal @ up.direction) < np.sin(limit):
-                level = up.direction - (up.direction @ wall.normal) * wall.normal
-                return Up(_unit(level), up.source, True), None
+    lean = np.sin(np.radians(5.0) if up.sure else limit)
+    for wall in sorted(planes, key=lambda p: -p.share):
+        if wall.share >= MIN_WALL_SHARE and abs(wall.normal @ up.direction) < lean:
+            level = up.direction - (up.direction @ wall.normal) * wall.normal
+            return Up(_unit(level), up.source, True), None
     return up, None
 
 
