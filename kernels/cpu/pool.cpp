@@ -16,6 +16,9 @@
 #if defined(__unix__) || defined(__APPLE__)
 #include <pthread.h>
 #endif
+#if defined(__linux__)
+#include <sched.h>
+#endif
 
 namespace diorama {
 namespace {
@@ -31,11 +34,59 @@ void relax() {
 #endif
 }
 
+// Threads that share all processors are kept apart, one on each: left alone, the system likes to wake a worker on the
+// processor of the thread that called it, where it waits until that one is done. With fewer threads than processors the
+// system chooses, as other programs may choose the same ones. The calling thread is held for its turn only.
+#if defined(__linux__)
+std::vector<int> allowed_processors() {
+  cpu_set_t set;
+  std::vector<int> processors;
+  if (sched_getaffinity(0, sizeof set, &set) == 0)
+    for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu)
+      if (CPU_ISSET(cpu, &set)) processors.push_back(cpu);
+  return processors;
+}
+void hold_on(int processor) {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  CPU_SET(processor, &set);
+  sched_setaffinity(0, sizeof set, &set);
+}
+class CallerHold {
+ public:
+  static void begin(int processor) {
+    held() = processor >= 0 && sched_getaffinity(0, sizeof(cpu_set_t), &before()) == 0 && CPU_ISSET(processor, &before());
+    if (held()) hold_on(processor);
+  }
+  static void end() {
+    if (held()) sched_setaffinity(0, sizeof(cpu_set_t), &before());
+  }
+
+ private:
+  static cpu_set_t& before() {
+    static thread_local cpu_set_t set;
+    return set;
+  }
+  static bool& held() {
+    static thread_local bool value = false;
+    return value;
+  }
+};
+#else
+std::vector<int> allowed_processors() { return {}; }
+void hold_on(int) {}
+struct CallerHold {
+  static void begin(int) {}
+  static void end() {}
+};
+#endif
+
 // The workers of a process. A worker that the system does not schedule in time is not waited for: only those that
 // joined a job while it was open are. `state_` is job number (32 bits), open flag (1 bit), joined workers (31 bits).
 class Workers {
  public:
-  explicit Workers(int threads) : threads_(threads) {
+  explicit Workers(int threads) : threads_(threads), processors_(allowed_processors()) {
+    if (processors_.size() != static_cast<std::size_t>(threads) || threads == 1) processors_.clear();
     for (int i = 1; i < threads; ++i) workers_.emplace_back([this, i] { serve(i); });
   }
   ~Workers() {
@@ -48,6 +99,7 @@ class Workers {
     for (auto& worker : workers_) worker.join();
   }
   int threads() const { return threads_; }
+  int processor_of(int thread) const { return processors_.empty() ? -1 : processors_[thread]; }
 
   void run(int tasks, void (*call)(void*, int, int), void* context) {
     call_ = call;
@@ -85,6 +137,7 @@ class Workers {
 
   void serve(int thread) {
     FlushDenormals flush;
+    if (processor_of(thread) >= 0) hold_on(processor_of(thread));
     for (std::uint64_t seen = 0;;) {
       std::uint64_t state = await_job_after(seen);
       if (quit_) return;
@@ -122,6 +175,7 @@ class Workers {
   }
 
   const int threads_;
+  std::vector<int> processors_;   // one per thread, or none
   std::vector<std::thread> workers_;
   std::mutex mutex_, error_mutex_;
   std::condition_variable wake_;
@@ -198,9 +252,13 @@ Turn::Turn() {
     s.workers.reset();
     s.workers = std::make_unique<Workers>(s.threads);
   }
+  CallerHold::begin(s.workers->processor_of(0));
   lock.release();
 }
-Turn::~Turn() { shared().turn.unlock(); }
+Turn::~Turn() {
+  CallerHold::end();
+  shared().turn.unlock();
+}
 
 int thread_count() { return shared().threads; }
 

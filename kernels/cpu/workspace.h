@@ -57,7 +57,8 @@ struct Span {
   std::uint16_t row, first, last;   // tile row, first and last tile in it
 };
 
-struct SpanList {
+// One per thread, on cache lines of its own: `count` is written all the time.
+struct alignas(128) SpanList {
   Scratch<Span> spans;
   std::size_t count = 0;
 };
