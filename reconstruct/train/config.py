@@ -33,11 +33,14 @@ class Start:
     """The first splats, one per sparse point.
 
     opacity: of each. scale: of each, times the distance to its nearest neighbours.
+    cover_cells: where a photo shows something but a cell of it holds no point (sky, water, blank walls), one large
+        splat is put behind; so many cells along the longer side, 0 for none.
     min_points: where the scene has fewer sparse points, random ones within its bounds make up for them.
     """
 
     opacity: float = 0.5
     scale: float = 0.5
+    cover_cells: int = 16
     min_points: int = 5_000
 
 

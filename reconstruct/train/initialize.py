@@ -10,7 +10,9 @@ import numpy.typing as npt
 from diorama.capture.transforms import Pose
 from diorama.render.splats import SH_C0
 
+from .backends import Target
 from .config import TrainConfig
+from .cover import cover_views
 from .schedule import random_numbers
 from .table import COLUMNS, LOG_SCALE, LOGIT_OPACITY, MEAN, QUAT, SH, Floats
 
@@ -20,12 +22,19 @@ NEIGHBOURS = 3
 """As in 3DGS: the root mean square distance to this many nearest points."""
 
 
-def first_rows(points: Array, rgb_srgb: npt.NDArray[np.uint8], cameras: Sequence[Pose], config: TrainConfig) -> Floats:
+def first_rows(
+    points: Array,
+    rgb_srgb: npt.NDArray[np.uint8],
+    cameras: Sequence[Pose],
+    config: TrainConfig,
+    targets: Sequence[Target] = (),
+) -> Floats:
     """Rows (N, 59) of the first splats, 1 <= N <= `config.max_splats`.
 
     Args:
         points: (P, 3) sparse points in the training frame, P >= 0. rgb_srgb: (P, 3) their colours.
         cameras: `cam_from_train` of every training view; they bound the scene where points do not.
+        targets: the photos, whose parts without points are covered (see `cover_views`); may be empty.
     """
     start, generator = config.start, random_numbers(config.seed, "start", 0)
     finite = np.isfinite(points).all(axis=1)
@@ -33,16 +42,19 @@ def first_rows(points: Array, rgb_srgb: npt.NDArray[np.uint8], cameras: Sequence
     if len(points) > config.max_splats:
         chosen = np.sort(generator.choice(len(points), config.max_splats, replace=False))
         points, colors = points[chosen], colors[chosen]
-    wanted = min(max(start.min_points, 1), config.max_splats) - len(points)
+    cover = cover_views(points, targets, start.cover_cells, config.max_splats - len(points))
+    wanted = min(max(start.min_points, 1), config.max_splats - len(cover.points)) - len(points)
     if wanted > 0:
         low, high = _bounds(points, cameras)
         points = np.concatenate([points, generator.uniform(low, high, (wanted, 3))])
         colors = np.concatenate([colors, _colors_of(wanted, colors, generator)])
 
+    radii = np.concatenate([start.scale * _spacing(points), cover.radii])
+    points, colors = np.concatenate([points, cover.points]), np.concatenate([colors, cover.colors])
     rows = np.zeros((len(points), COLUMNS), np.float32)
     rows[:, MEAN] = points
     rows[:, QUAT.start] = 1.0
-    rows[:, LOG_SCALE] = np.log(start.scale * _spacing(points))[:, None]
+    rows[:, LOG_SCALE] = np.log(radii)[:, None]
     rows[:, LOGIT_OPACITY] = np.log(start.opacity / (1.0 - start.opacity))
     rows[:, SH.start : SH.start + 3] = (colors - 0.5) / SH_C0
     return rows

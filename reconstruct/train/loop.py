@@ -172,7 +172,7 @@ def _prepare(scene: PosedScene, config: TrainConfig) -> _Prepared:
     frame = train_from_world([v.cam_from_world for v in views], scene.points.xyz)
     cameras = [frame.transform_camera(v.cam_from_world) for v in views]
     targets = [Target(view_of(v.camera, camera), v.rgb, v.mask) for v, camera in zip(views, cameras, strict=True)]
-    rows = first_rows(frame.apply(scene.points.xyz), scene.points.rgb_srgb, cameras, config)
+    rows = first_rows(frame.apply(scene.points.xyz), scene.points.rgb_srgb, cameras, config, targets)
     fingerprint = _fingerprint(config, backend, views, rows)
     return _Prepared(config, backend, tuple(trained), tuple(held_out), frame, tuple(targets), rows, fingerprint)
 

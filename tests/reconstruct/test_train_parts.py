@@ -10,7 +10,10 @@ import pytest
 
 from diorama.capture.errors import InputError
 from diorama.capture.transforms import Pose
+from diorama.kernels import View
 from diorama.reconstruct.train import PRESETS, ClassicConfig, LearningRates, McmcConfig, Start, TrainConfig
+from diorama.reconstruct.train.backends import Target
+from diorama.reconstruct.train.cover import cover_views
 from diorama.reconstruct.train.frame import train_from_world
 from diorama.reconstruct.train.initialize import first_rows
 from diorama.reconstruct.train.schedule import background_at, means_learning_rate, random_numbers, sh_degree_at, view_at
@@ -318,3 +321,39 @@ def test_opacity_resets_are_a_ceiling() -> None:
     assert np.allclose(opacities_of(table), [0.01, 0.007], rtol=1e-5)
     assert not table.moment[:, LOGIT_OPACITY].any()
     assert table.moment[:, MEAN].all()
+
+
+# Covering what has no points
+
+
+def flat_view(rgb: np.ndarray, mask: np.ndarray | None = None) -> Target:
+    """A camera at the origin looking along +z, 64x32 pixels, focal length 32."""
+    return Target(View(64, 32, 32.0, 32.0, 32.0, 16.0, np.eye(3, 4)), rgb, mask)
+
+
+def test_cells_without_points_are_covered_at_their_neighbours_depth() -> None:
+    rgb = np.zeros((32, 64, 3), np.uint8)
+    rgb[:, 48:] = (255, 0, 51)  # the right quarter shows what has no point
+    x, y = np.meshgrid(np.arange(4, 48, 8), np.arange(4, 32, 8))
+    depth = np.where(x < 24, 2.0, 6.0)
+    points = np.stack([(x - 32) / 32 * depth, (y - 16) / 32 * depth, depth], -1).reshape(-1, 3)
+    cover = cover_views(points, [flat_view(rgb)], cells=8, most=100)
+    assert len(cover.points) == 8  # 2 columns of 4 cells
+    assert np.allclose(cover.points[:, 2], 6.0)  # its neighbours are the far ones
+    pixels = cover.points[:, :2] / cover.points[:, 2:] * 32 + [32, 16]
+    assert sorted({round(float(u), 3) for u in pixels[:, 0]}) == [52, 60]
+    assert np.allclose(cover.colors, [1.0, 0.0, 0.2])
+    assert np.allclose(cover.radii, 0.5 * 8 * 6 / 32)  # half a cell of 8 pixels at depth 6
+
+
+def test_cover_keeps_to_its_cap_its_mask_and_what_other_views_brought() -> None:
+    rgb = np.zeros((32, 64, 3), np.uint8)
+    points = np.array([[0.0, 0.0, 2.0]])
+    once = cover_views(points, [flat_view(rgb)], cells=8, most=100)
+    assert len(once.points) == 8 * 4 - 1
+    assert len(cover_views(points, [flat_view(rgb), flat_view(rgb)], cells=8, most=100).points) == len(once.points)
+    assert len(cover_views(points, [flat_view(rgb)], cells=8, most=5).points) == 5
+    mask = np.zeros((32, 64), np.uint8)
+    assert len(cover_views(points, [flat_view(rgb, mask)], cells=8, most=100).points) == 0
+    assert len(cover_views(points[:0], [flat_view(rgb)], cells=8, most=100).points) == 0
+    assert len(cover_views(-points, [flat_view(rgb)], cells=8, most=100).points) == 0

@@ -1,0 +1,114 @@
+"""Splats for what photos show and the sparse points do not: sky, water, blank walls.
+
+Structure from motion finds points on texture only. Where a photo's cell holds no point, one large splat of the cell's
+colour is put behind it, so that training starts with every pixel covered and has something to move into place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from diorama.kernels import View
+
+from .backends import Target
+
+Array = npt.NDArray[np.float64]
+
+NEIGHBOURS = 8
+"""A cell is put as far away as the farthest of this many points nearest to it in the picture.
+
+The surface most often goes on where its texture ends; of two candidates the farther is right, for it is behind.
+"""
+
+
+@dataclass(frozen=True, eq=False)
+class Cover:
+    """Positions (M, 3) in the training frame, sRGB colours (M, 3) in 0 to 1 and radii (M,) of the added splats."""
+
+    points: Array
+    colors: Array
+    radii: Array
+
+
+def cover_views(points: Array, targets: Sequence[Target], cells: int, most: int) -> Cover:
+    """At most `most` splats for the cells without points, `cells` along a photo's longer side.
+
+    Views are taken in turn; what was added for one counts as covered for the next.
+    """
+    added, colors, radii = np.zeros((0, 3)), np.zeros((0, 3)), np.zeros(0)
+    if not len(points) or cells < 1:
+        return Cover(added, colors, radii)
+    for target in targets:
+        view = target.view
+        cell_px = max(view.width, view.height) / cells
+        everything = np.concatenate([points, added])
+        pixels, depth = _project(everything, view)
+        in_front = depth > 0
+        x, y = _empty_cells(pixels[in_front], target, cell_px)
+        room = most - len(added)
+        if not len(x) or room <= 0 or not in_front.any():
+            continue
+        x, y = x[:room], y[:room]
+        far = _depth_around(np.stack([x, y], axis=1), pixels[in_front], depth[in_front])
+        rays = np.stack([(x - view.cx) / view.fx, (y - view.cy) / view.fy, np.ones_like(x)], axis=1) * far[:, None]
+        rotation, translation = _pose(view)
+        added = np.concatenate([added, (rays - translation) @ rotation])
+        colors = np.concatenate([colors, _cell_colors(target, x, y, cell_px)])
+        radii = np.concatenate([radii, 0.5 * cell_px * far / view.fx])
+    return Cover(added, colors, radii)
+
+
+def _pose(view: View) -> tuple[Array, Array]:
+    matrix = np.asarray(view.cam_from_world, dtype=np.float64)
+    return matrix[:, :3], matrix[:, 3]
+
+
+def _project(points: Array, view: View) -> tuple[Array, Array]:
+    """Pixels (N, 2), meaningless where depth (N,) is not positive."""
+    rotation, translation = _pose(view)
+    in_camera = points @ rotation.T + translation
+    depth = in_camera[:, 2]
+    safe = np.where(depth > 1e-9, depth, 1.0)
+    pixels = in_camera[:, :2] / safe[:, None] * [view.fx, view.fy] + [view.cx, view.cy]
+    return pixels, np.where(depth > 1e-9, depth, 0.0)
+
+
+def _empty_cells(pixels: Array, target: Target, cell_px: float) -> tuple[Array, Array]:
+    """Pixel centres of the cells that hold no point and are not hidden by the mask."""
+    view = target.view
+    columns, rows = max(1, round(view.width / cell_px)), max(1, round(view.height / cell_px))
+    index = np.floor(pixels / [view.width / columns, view.height / rows])
+    inside = ((index >= 0) & (index < [columns, rows])).all(axis=1)
+    is_empty = np.ones((rows, columns), bool)
+    column, row = index[inside].astype(np.int64).T
+    is_empty[row, column] = False
+    rows_at, columns_at = np.nonzero(is_empty)
+    x, y = (columns_at + 0.5) * view.width / columns, (rows_at + 0.5) * view.height / rows
+    if target.mask is not None:
+        kept = target.mask[y.astype(np.int64), x.astype(np.int64)] > 0
+        x, y = x[kept], y[kept]
+    return x, y
+
+
+def _depth_around(cells: Array, pixels: Array, depth: Array) -> Array:
+    """Depth (M,) for cells at pixels (M, 2) from points seen at `pixels` (P, 2), P >= 1."""
+    from scipy.spatial import cKDTree
+
+    count = min(NEIGHBOURS, len(pixels))
+    _, nearest = cKDTree(pixels).query(cells, k=count)
+    around: Array = depth[nearest.reshape(len(cells), count)].max(axis=1)
+    return around
+
+
+def _cell_colors(target: Target, x: Array, y: Array, cell_px: float) -> Array:
+    """Mean colours (M, 3) of the middle halves of cells."""
+    reach = max(1, int(cell_px / 4))
+    colors = np.empty((len(x), 3))
+    for i, (column, row) in enumerate(zip(x.astype(np.int64), y.astype(np.int64), strict=True)):
+        patch = target.rgb[max(0, row - reach) : row + reach, max(0, column - reach) : column + reach]
+        colors[i] = patch.reshape(-1, 3).mean(axis=0) / 255.0
+    return colors
