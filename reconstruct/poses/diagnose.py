@@ -105,7 +105,7 @@ def why_nothing(capture: Capture, evidence: Evidence, judgement: Judgement) -> s
             f"the best pair, {names[evidence.first[best]]} and {names[evidence.second[best]]}, shares "
             f"{evidence.inliers[best]} points"
             if best is not None
-            else "none were compared"
+            else "no two share enough points"
         )
         return (
             f"The {count} {what} have no overlap that could be found ({closest}): take pictures that each show at "
