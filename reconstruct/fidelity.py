@@ -36,10 +36,9 @@ def measure_fidelity(
     background: tuple[float, float, float] = (0.0, 0.0, 0.0),
     backend: str = "auto",
 ) -> Fidelity:
-    """Renders both from at most four of the views `names`, evenly spread, or of all registered ones when it is empty."""
-    from diorama.render.rasterize import rasterize
-
+    """Renders both from at most four of the views `names`, evenly spread; of all registered ones when it is empty."""
     from diorama.render.metrics import psnr
+    from diorama.render.rasterize import rasterize
 
     from .views import load_views
 
