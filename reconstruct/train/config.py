@@ -14,13 +14,14 @@ Background = Literal["random", "black", "white"]
 
 @dataclass(frozen=True)
 class LearningRates:
-    """Adam's step sizes (3DGS's values); the one of the means is in the normalised frame, where the scene is about 1.
+    """Adam's step sizes: 3DGS's values but for the means.
 
-    means: at the first step; it falls exponentially to `means_final` at the last.
+    means: at the first step, in the normalised frame, where the cameras are about 1 apart; it falls exponentially to
+        `means_final` at the last. Three times 3DGS's: trainings here are shorter than its 30,000 steps.
     """
 
-    means: float = 1.6e-4
-    means_final: float = 1.6e-6
+    means: float = 4.8e-4
+    means_final: float = 4.8e-6
     quats: float = 1e-3
     log_scales: float = 5e-3
     logit_opacities: float = 5e-2
@@ -38,9 +39,9 @@ class Start:
     min_points: where the scene has fewer sparse points, random ones within its bounds make up for them.
     """
 
-    opacity: float = 0.5
-    scale: float = 0.5
-    cover_cells: int = 16
+    opacity: float = 0.1
+    scale: float = 1.0
+    cover_cells: int = 12
     min_points: int = 5_000
 
 
@@ -48,18 +49,22 @@ class Start:
 class McmcConfig:
     """3DGS-MCMC (Kheradmand et al. 2024): splats as samples, moved by noise, dead ones put where there are many.
 
-    start, stop: shares of all steps between which splats are relocated and added. every: steps between.
+    start, stop: shares of all steps between which splats are relocated and added.
+    every: steps between, fewer where a short training would refine less than `least_times` otherwise.
     growth: how many more splats each time, until the cap.
     min_opacity: a splat below is dead. noise: times the means' learning rate.
+    max_needle: a splat's longest axis over its second longest is kept to this.
     opacity_reg, scale_reg: weights of the mean opacity and mean scale in the loss.
     """
 
     start: float = 0.05
     stop: float = 0.85
     every: int = 100
+    least_times: int = 40
     growth: float = 0.05
     min_opacity: float = 0.005
     noise: float = 5e5
+    max_needle: float = 1.5
     opacity_reg: float = 0.01
     scale_reg: float = 0.01
 
@@ -136,7 +141,7 @@ class TrainConfig:
 
 PRESETS: dict[str, TrainConfig] = {
     "preview": TrainConfig(steps=3_000, max_size_px=640, max_splats=60_000),
-    "standard": TrainConfig(steps=10_000, max_size_px=1_280, max_splats=300_000),
+    "standard": TrainConfig(steps=8_000, max_size_px=1_280, max_splats=300_000),
     "high": TrainConfig(steps=30_000, max_size_px=1_920, max_splats=1_000_000),
 }
 """`preview` is for on set: about a minute on two cores; `standard` is for work, `high` for a GPU or an evening."""

@@ -239,7 +239,7 @@ def test_drawing_follows_the_weights() -> None:
     assert set(draw(np.zeros(3), np.arange(3), 200, np.random.default_rng(0))) == {0, 1, 2}
 
 
-MCMC = TrainConfig(steps=1000, max_splats=1000, mcmc=McmcConfig(start=0.1, stop=0.8, every=100, growth=0.0))
+MCMC = TrainConfig(steps=4000, max_splats=1000, mcmc=McmcConfig(start=0.025, stop=0.2, every=100, growth=0.0))
 
 
 def test_dead_splats_move_onto_living_ones() -> None:
@@ -274,6 +274,24 @@ def test_nothing_but_dead_splats_stay() -> None:
     table = table_of([0.001, 0.002])
     make_strategy(MCMC).after_step(table, 100, 0.1)
     assert np.array_equal(table.data[:, 0], [0, 1])
+
+
+def test_a_short_training_refines_as_often() -> None:
+    strategy = make_strategy(replace(MCMC, steps=400, mcmc=McmcConfig(start=0.0, stop=1.0, every=100, least_times=40)))
+    table = table_of([0.001, 0.8])
+    strategy.after_step(table, 9, 0.1)
+    assert table.data[0, 0] == 0
+    strategy.after_step(table, 10, 0.1)  # 400 steps / 40
+    assert table.data[0, 0] == 1
+
+
+def test_needles_are_shortened_and_discs_are_not() -> None:
+    table = table_of([0.5, 0.5, 0.5])
+    table.data[:, LOG_SCALE] = np.log([[1, 10, 2], [10, 0.1, 9], [1, 1, 1.4]])
+    make_strategy(replace(MCMC, mcmc=replace(MCMC.mcmc, max_needle=1.5))).after_step(table, 100, 0.1)
+    assert np.allclose(np.exp(table.data[:, LOG_SCALE]), [[1, 3, 2], [10, 0.1, 9], [1, 1, 1.4]], rtol=1e-6)
+    assert not table.moment[0].any()
+    assert table.moment[1:].all()
 
 
 CLASSIC = TrainConfig(

@@ -26,11 +26,13 @@ class Mcmc:
     def __init__(self, config: TrainConfig) -> None:
         self._config, self._mcmc = config, config.mcmc
         self.opacity_reg, self.scale_reg = config.mcmc.opacity_reg, config.mcmc.scale_reg
+        self._every = max(1, min(config.mcmc.every, config.steps // config.mcmc.least_times))
         self._start, self._stop = config.mcmc.start * config.steps, config.mcmc.stop * config.steps
 
     def after_step(self, table: SplatTable, step: int, means_lr: float) -> None:
-        if self._start <= step <= self._stop and step % self._mcmc.every == 0 and table.count:
+        if self._start <= step <= self._stop and step % self._every == 0 and table.count:
             self._relocate(table, step)
+            shorten_needles(table, self._mcmc.max_needle)
             self._grow(table, step)
         table.add_noise(self._mcmc.noise * means_lr, self._config.seed, step)
 
@@ -54,6 +56,21 @@ class Mcmc:
         generator = random_numbers(self._config.seed, "grow", step)
         chosen = draw(opacity, everyone, target - table.count, generator)
         table.append(share(table, chosen, self._mcmc.min_opacity))
+
+
+def shorten_needles(table: SplatTable, most: float) -> None:
+    """Shortens splats whose longest axis is more than `most` times their second longest.
+
+    Needles fit one photo's texture seen edge-on and stick out of every other view: where few photos see a place they
+    are how training overfits. A shortened splat's momentum, which made the needle, starts again.
+    """
+    ordered = np.sort(table.column(LOG_SCALE), axis=1)
+    limit = ordered[:, 1] + np.float32(math.log(most))
+    index = np.flatnonzero(ordered[:, 2] > limit)
+    if len(index):
+        rows = table.rows(index)
+        rows[:, LOG_SCALE] = np.minimum(rows[:, LOG_SCALE], limit[index, None])
+        table.replace(index, rows)
 
 
 def draw(weights: Array, candidates: Index, count: int, generator: np.random.Generator) -> Index:
