@@ -49,10 +49,12 @@ def held_out_psnr(scene: PosedScene, result_splats: object, name: str) -> float:
 def test_a_tiny_scene_is_learned(splat_scene: SplatScene, tmp_path: Path, backend: str, strategy: str) -> None:
     scene = splat_scene(views=12)
     events: list[Event] = []
-    config = replace(TINY, backend=backend, strategy=strategy, hold_out="view_05")  # type: ignore[arg-type]
+    # A flat picture of the mean colour has 13.4 dB. Measured on the photo that was never shown: 28.3 to 28.9 dB after
+    # 300 steps, 24.4 to 24.6 after 120, which is what the slow twin gets.
+    steps, least_db = (120, 22.5) if backend == "torch" else (300, 26.5)
+    config = replace(TINY, backend=backend, strategy=strategy, hold_out="view_05", steps=steps)  # type: ignore[arg-type]
     result = train_splats(scene, tmp_path / "out", config, on_event=events.append)
-    # A flat grey picture has 16 dB here; what was measured is 27 to 29 dB on a photo that was never shown.
-    assert held_out_psnr(scene, result.splats, "view_05.png") > 24
+    assert held_out_psnr(scene, result.splats, "view_05.png") > least_db
     assert result.held_out == ("view_05.png",)
     assert len(result.trained) == 11
     assert 60 <= len(result.splats) <= 150
@@ -61,16 +63,17 @@ def test_a_tiny_scene_is_learned(splat_scene: SplatScene, tmp_path: Path, backen
     assert np.linalg.norm(np.median(result.splats.means, axis=0) - middle) < 3
 
     record = json.loads((tmp_path / "out" / "training.json").read_text())
-    assert record["iterations"] == 300
-    assert record["history"]["step"] == [50, 100, 150, 200, 250, 300]
-    assert {len(column) for column in record["history"].values()} == {6}
+    assert record["iterations"] == steps
+    logged = [*range(50, steps, 50), steps]
+    assert record["history"]["step"] == logged
+    assert {len(column) for column in record["history"].values()} == {len(logged)}
     assert record["history"]["loss"][-1] < record["history"]["loss"][0]
     assert record["history"]["psnr_db"][-1] > 20
     assert isinstance(events[0], Started)
     assert isinstance(events[-1], Finished)
-    assert sum(isinstance(e, Evaluated) for e in events) == 6
+    assert sum(isinstance(e, Evaluated) for e in events) == len(logged)
     last = [e for e in events if isinstance(e, Progressed)][-1]
-    assert (last.done, last.total) == (300, 300)
+    assert (last.done, last.total) == (steps, steps)
     assert last.detail == f"loss {record['history']['loss'][-1]:.3f}  {len(result.splats):,} splats"
 
 
