@@ -123,7 +123,8 @@ def is_disk_full(error: BaseException) -> bool:
 
 
 def _disk_full_sentence(error: BaseException, args: Sequence[str]) -> str:
-    name = getattr(error, "filename", None)
+    # A copy that fails names its source first; what could not be written is the second name.
+    name = getattr(error, "filename2", None) or getattr(error, "filename", None)
     what = f" while writing {name}" if name else ""
     return f"The disk is full{what}; nothing finished is lost: free some space and run again: diorama {' '.join(args)}"
 
