@@ -184,5 +184,10 @@ class PosedScene:
         """Frames whose camera is known, in the capture's order."""
         return tuple(f for f in self.capture.frames if f.name in self.cam_from_world)
 
+    @property
+    def has_tracks(self) -> bool:
+        """Whether it is known which frames see which points; imports often do not say."""
+        return any(len(indices) for indices in self.visible.values())
+
     def camera(self, frame: Frame) -> Camera:
         return self.cameras[frame.camera_id]

@@ -176,7 +176,7 @@ def measure_coverage(scene: PosedScene) -> Coverage:
     largest = gaps[0].degrees if gaps and kind in ("orbit", "arc") else 360.0
     sees = _visibility(scene, frames)
     regions, angles = _regions(scene, centres, names, sees, kind, centre, distance)
-    links, joints = _links(names, sees, scene) if scene.visible else ((), ())
+    links, joints = _links(names, sees, scene) if scene.has_tracks else ((), ())
     tracks = scene.points.track_length
     tracks = tracks[tracks > 0]
     return Coverage(
@@ -195,7 +195,7 @@ def measure_coverage(scene: PosedScene) -> Coverage:
         regions=regions,
         links=links,
         joints=joints,
-        measured=bool(scene.visible),
+        measured=scene.has_tracks,
     )
 
 
@@ -264,7 +264,7 @@ def _kind(centres: Array, axes: Array, centre: Array, distance: float, gaps: Seq
 def _visibility(scene: PosedScene, frames: Sequence[Frame]) -> list[Ints]:
     """For each frame the indices of the points that it sees; from fields of view where tracks are not known."""
     xyz = scene.points.xyz
-    if scene.visible:
+    if scene.has_tracks:
         none = np.zeros(0, np.int64)
         found = [np.unique(np.asarray(scene.visible.get(f.name, none), np.int64)) for f in frames]
         return [v[(v >= 0) & (v < len(xyz))] for v in found]

@@ -235,6 +235,15 @@ def test_coverage_without_points_or_tracks() -> None:
     assert not guessed.measured and guessed.angle_deg is not None and guessed.angle_deg > 90
 
 
+def test_tracks_that_are_empty_are_unknown_not_missing() -> None:
+    """A dataset without tracks comes back from disk with an empty list for each frame: no frame hangs on nothing."""
+    scene = scene_of(ring(range(0, 360, 20)), ball())
+    silent = replace(scene, visible={f.name: np.zeros(0, np.int32) for f in scene.registered})
+    coverage = measure_coverage(silent)
+    assert coverage.links == () and coverage.joints == () and not coverage.measured
+    assert "common points" not in " ".join(judge(scene.capture, silent, coverage).sentences)
+
+
 def test_an_empty_scene_is_no_crash() -> None:
     scene = scene_of([], (np.zeros((0, 3)), np.zeros((0, 3))))
     assert judge(None, scene).level == "reshoot"
