@@ -28,19 +28,23 @@ system-packages:
 	if [ -n "$$missing" ]; then echo "Missing system packages. Install them with: apt-get install$$missing"; exit 2; fi; \
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Diorama needs Python 3.11 or newer; say which with: make PYTHON=python3.12 demo"; exit 2; }
 
-# --no-compile: bytecode is written for what is used, not for a quarter of a gigabyte of what is not.
+# Bytecode only for what is used: all of it would take a quarter of a gigabyte, none would make every start slow where
+# Python may not write it later.
+COMPILE := $(BIN)/python -m compileall -q -j 2 -x '/(tests?|testing|sympy|networkx|_inductor|_dynamo|distributed|fontTools|setuptools|pip)/' $(VENV)/lib
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt
 
 $(STAMP): pyproject.toml constraints.txt CMakeLists.txt $(NATIVE) $(PAGE) | system-packages
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "Installing Diorama into $(VENV)"
 	@$(PIP) -C cmake.define.DIORAMA_WERROR=ON -e .
+	@$(COMPILE)
 	@touch $@
 
 $(DEV): pyproject.toml constraints.txt CMakeLists.txt $(NATIVE) $(PAGE) | system-packages
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "Installing Diorama and what its tests need into $(VENV)"
 	@$(PIP) -C cmake.define.DIORAMA_WERROR=ON -e '.[dev]'
+	@$(COMPILE)
 	@touch $(STAMP) $@
 
 install: $(STAMP)
