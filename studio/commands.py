@@ -22,6 +22,16 @@ if TYPE_CHECKING:
     from .pipeline import PoseStage
 
 Preset = Literal["preview", "standard", "high"]
+Footage = Annotated[
+    Positional[tuple[str, ...]],
+    arg(
+        metavar="FOOTAGE",
+        help="A video, a folder of photos, photo files, a COLMAP project or a transforms.json dataset.",
+        help_behavior_hint="(required)",
+    ),
+]
+NewScene = Annotated[Path, arg(name="output", aliases=["-o"], metavar="SCENE", help="The scene folder to make.")]
+ExistingScene = Annotated[Positional[Path], arg(metavar="SCENE", help="The scene folder.")]
 
 
 @dataclass(frozen=True)
@@ -98,15 +108,8 @@ class Scan:
     Run the same command again after an interruption: it goes on where it was.
     """
 
-    footage: Annotated[
-        Positional[tuple[str, ...]],
-        arg(
-            metavar="FOOTAGE",
-            help="A video, a folder of photos, photo files, a COLMAP project or a transforms.json dataset.",
-            help_behavior_hint="(required)",
-        ),
-    ]
-    scene: Annotated[Path, arg(name="output", aliases=["-o"], metavar="SCENE", help="The scene folder to make.")]
+    footage: Footage
+    scene: NewScene
     ingest: OmitArgPrefixes[IngestOptions] = dataclasses.field(default_factory=IngestOptions)
     pose: OmitArgPrefixes[PoseOptions] = dataclasses.field(default_factory=PoseOptions)
     train: OmitArgPrefixes[TrainOptions] = dataclasses.field(default_factory=TrainOptions)
@@ -129,15 +132,8 @@ class Scan:
 class Ingest:
     """Read footage into a scene: choose sharp, useful pictures and note what each camera wrote about them."""
 
-    footage: Annotated[
-        Positional[tuple[str, ...]],
-        arg(
-            metavar="FOOTAGE",
-            help="A video, a folder of photos, photo files, a COLMAP project or a transforms.json dataset.",
-            help_behavior_hint="(required)",
-        ),
-    ]
-    scene: Annotated[Path, arg(name="output", aliases=["-o"], metavar="SCENE", help="The scene folder to make.")]
+    footage: Footage
+    scene: NewScene
     ingest: OmitArgPrefixes[IngestOptions] = dataclasses.field(default_factory=IngestOptions)
     output: OmitArgPrefixes[Output] = dataclasses.field(default_factory=Output)
 
@@ -151,7 +147,7 @@ class Ingest:
 class Pose:
     """Find where each picture was taken from, upright and, where something says so, in metres."""
 
-    scene: Annotated[Positional[Path], arg(metavar="SCENE", help="The scene folder.")]
+    scene: ExistingScene
     pose: OmitArgPrefixes[PoseOptions] = dataclasses.field(default_factory=PoseOptions)
     seed: Annotated[int, arg(metavar="S", help="The same seed on one thread gives the same result.")] = 0
     output: OmitArgPrefixes[Output] = dataclasses.field(default_factory=Output)
@@ -166,7 +162,7 @@ class Pose:
 class Train:
     """Train Gaussian splats on the posed pictures; resumes after an interruption."""
 
-    scene: Annotated[Positional[Path], arg(metavar="SCENE", help="The scene folder.")]
+    scene: ExistingScene
     train: OmitArgPrefixes[TrainOptions] = dataclasses.field(default_factory=TrainOptions)
     output: OmitArgPrefixes[Output] = dataclasses.field(default_factory=Output)
 
@@ -180,7 +176,7 @@ class Train:
 class Evaluate:
     """Measure the result on the held-out pictures and write the report with its verdict."""
 
-    scene: Annotated[Positional[Path], arg(metavar="SCENE", help="The scene folder.")]
+    scene: ExistingScene
     models: Annotated[
         Path | None,
         arg(
@@ -201,7 +197,7 @@ class Evaluate:
 class Export:
     """Write the splats as a file for other programs and measure what the format lost."""
 
-    scene: Annotated[Positional[Path], arg(metavar="SCENE", help="The scene folder.")]
+    scene: ExistingScene
     format: Annotated[
         str, arg(metavar="ply|spz|splat", help="ply: everything, large; spz: compact; splat: simple viewers.")
     ]
@@ -228,7 +224,7 @@ class Export:
 class Render:
     """Render a fly-through of the scene as an H.264 video."""
 
-    scene: Annotated[Positional[Path], arg(metavar="SCENE", help="The scene folder.")]
+    scene: ExistingScene
     path: Annotated[
         str,
         arg(metavar="orbit|capture|FILE", help="Round the scene, along the cameras, or a camera path as JSON."),
@@ -255,7 +251,7 @@ class Render:
 class View:
     """Walk through the scene in a browser."""
 
-    scene: Annotated[Positional[Path], arg(metavar="SCENE", help="The scene folder.")]
+    scene: ExistingScene
     port: Annotated[
         int | None, arg(metavar="N", help="Port on 127.0.0.1 (default: a free one).", help_behavior_hint="")
     ] = None

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, Protocol
 
-from diorama.capture.events import Evaluated, Event, Finished, OnEvent, Progressed, Started, Warned
+from diorama.capture.events import Event, Finished, OnEvent, Progressed, Started, Warned
 
 TITLES = {
     "ingest": "Reading footage",
@@ -19,7 +19,6 @@ TITLES = {
     "evaluate": "Measuring quality",
     "export": "Writing files",
     "render": "Rendering",
-    "synthesize": "Rendering demo footage",
     "publish": "Publishing",
 }
 
@@ -171,6 +170,3 @@ def _title(stage: str) -> str:
 
 def _escaped(text: str) -> str:
     return text.replace("[", "\\[")
-
-
-__all__ = ["Evaluated", "LogFile", "PlainLines", "ProgressBar", "Warnings", "duration", "listening"]
