@@ -10,7 +10,7 @@
 | `Checkpoint` | checkpoint.py |
 """
 
-from .config import PRESETS, ClassicConfig, LearningRates, McmcConfig, Start, TrainConfig
+from .config import PRESETS, ClassicConfig, LearningRates, McmcConfig, ResolutionConfig, Start, TrainConfig
 from .loop import TrainingDivergedError, TrainResult, train_splats
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "ClassicConfig",
     "LearningRates",
     "McmcConfig",
+    "ResolutionConfig",
     "Start",
     "TrainConfig",
     "TrainResult",

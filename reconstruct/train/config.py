@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
@@ -43,6 +44,20 @@ class Start:
     scale: float = 1.0
     cover_cells: int = 12
     min_points: int = 5_000
+
+
+@dataclass(frozen=True)
+class ResolutionConfig:
+    """Small photos at first (see resolution.py).
+
+    start: the first size as a share of the full one; 1 for full size throughout.
+    until: share of all steps after which the photos have their full size.
+    min_px: the longer side of the largest photo is never made smaller than this.
+    """
+
+    start: float = 1.0
+    until: float = 0.5
+    min_px: int = 64
 
 
 @dataclass(frozen=True)
@@ -117,6 +132,7 @@ class TrainConfig:
     log_every: int = 100
     learning_rates: LearningRates = field(default_factory=LearningRates)
     start: Start = field(default_factory=Start)
+    resolution: ResolutionConfig = field(default_factory=ResolutionConfig)
     mcmc: McmcConfig = field(default_factory=McmcConfig)
     classic: ClassicConfig = field(default_factory=ClassicConfig)
 
@@ -131,12 +147,16 @@ class TrainConfig:
             "seed": (0 <= self.seed < 2**31, "0 to 2147483647"),
             "checkpoint_every": (self.checkpoint_every >= 1, "at least 1"),
             "log_every": (self.log_every >= 1, "at least 1"),
+            "resolution.start": (0.0 < self.resolution.start <= 1.0, "above 0, at most 1"),
+            "resolution.until": (0.0 <= self.resolution.until <= 1.0, "0 to 1"),
+            "resolution.min_px": (self.resolution.min_px >= 1, "at least 1"),
             "strategy": (self.strategy in get_args(Strategy), "mcmc or classic"),
             "background": (self.background in get_args(Background), "random, black or white"),
         }
         for name, (right, wanted) in bounds.items():
             if not right:
-                raise InputError(f"Cannot train with {name} = {getattr(self, name)!r}; it must be {wanted}.")
+                value = operator.attrgetter(name)(self)
+                raise InputError(f"Cannot train with {name} = {value!r}; it must be {wanted}.")
 
 
 PRESETS: dict[str, TrainConfig] = {

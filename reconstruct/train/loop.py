@@ -25,12 +25,13 @@ from diorama.render.splats import Splats
 from diorama.render.transform import transform_splats
 
 from ..views import TrainingView, hold_out_names, load_views
-from .backends import StepBackend, StepSettings, Target, open_backend
+from .backends import Shot, StepBackend, StepSettings, Target, open_backend
 from .checkpoint import Checkpoint, load_newest, save_checkpoint
 from .config import TrainConfig
 from .frame import train_from_world
 from .initialize import first_rows
 from .interrupt import StopSignals
+from .resolution import scale_at, scaled_view
 from .schedule import background_at, means_learning_rate, sh_degree_at, view_at
 from .strategies import Strategy, make_strategy
 from .table import Floats, splats_from_rows
@@ -248,8 +249,16 @@ def _step(prepared: _Prepared, backend: StepBackend, strategy: Strategy, step: i
         opacity_reg=strategy.opacity_reg,
         scale_reg=strategy.scale_reg,
     )
-    backend.step(view_at(config, step, len(prepared.targets)), settings)
+    backend.step(_shot(prepared, step), settings)
     strategy.after_step(backend, step, lr_means)
+
+
+def _shot(prepared: _Prepared, step: int) -> Shot:
+    """The photo of a step, at the step's size."""
+    targets = prepared.targets
+    target = view_at(prepared.config, step, len(targets))
+    longest_px = max(max(t.view.width, t.view.height) for t in targets)
+    return Shot(target, scaled_view(targets[target].view, scale_at(prepared.config, step, longest_px)))
 
 
 def _log(prepared: _Prepared, backend: StepBackend, progress: _Progress, step_ms: float, on_event: OnEvent) -> None:
@@ -265,13 +274,13 @@ def _log(prepared: _Prepared, backend: StepBackend, progress: _Progress, step_ms
             f"Training diverged before step {progress.step}: the loss is {loss}; lower the learning rates, or leave "
             "out photos that do not belong to the scene."
         )
-    target = view_at(config, progress.step, len(prepared.targets))
-    picture = backend.picture(target, sh_degree_at(config, progress.step))
+    target = prepared.targets[view_at(config, progress.step, len(prepared.targets))]
+    picture = backend.picture(target.view, sh_degree_at(config, progress.step))
     row = {
         "step": progress.step,
         "loss": loss,
         "splats": backend.count,
-        "psnr_db": _psnr(picture, prepared.targets[target]),
+        "psnr_db": _psnr(picture, target),
         "seconds": progress.seconds,
         "step_ms": step_ms,
         "memory_bytes": _memory_bytes(),

@@ -15,7 +15,7 @@ from diorama.capture.errors import InputError
 from diorama.capture.events import Evaluated, Event, Finished, Progressed, Started
 from diorama.capture.types import PosedScene, SparsePoints
 from diorama.reconstruct.train import LearningRates, Start, TrainConfig, TrainingDivergedError, train_splats
-from diorama.reconstruct.train.backends import StepSettings, Target, open_backend
+from diorama.reconstruct.train.backends import Shot, StepSettings, Target, open_backend
 from diorama.render.rasterize import available_backends, rasterize, view_of
 
 from .conftest import SplatScene, true_splats
@@ -97,7 +97,7 @@ def test_native_and_twin_take_the_same_steps(splat_scene: SplatScene) -> None:
             step, 1e-3, 1e-3, 5e-3, 5e-2, 2.5e-3, 1.25e-4, min(3, step // 2), 0.2, (0.2, 0.5, 0.7), 0.01, 0.01
         )
         for backend in (native, twin):
-            backend.step(step % 3, settings)
+            backend.step(Shot(step % 3, targets[step % 3].view), settings)
     assert native.take_loss() == pytest.approx(twin.take_loss(), rel=1e-4)
     # Adam moves a parameter by its whole step whatever the gradient's size, so rounding of a vanishing gradient may
     # turn a few steps around: nearly all agree tightly, none is off by more than the steps taken.
@@ -127,7 +127,7 @@ def test_gsplat_and_twin_take_the_same_steps(splat_scene: SplatScene) -> None:
     for step in range(1, 11):
         settings = StepSettings(step, 1e-3, 1e-3, 5e-3, 5e-2, 2.5e-3, 1.25e-4, 3, 0.2, (0.2, 0.5, 0.7), 0.01, 0.01)
         for backend in (gpu, twin):
-            backend.step(step % 3, settings)
+            backend.step(Shot(step % 3, targets[step % 3].view), settings)
     assert gpu.take_loss() == pytest.approx(twin.take_loss(), rel=2e-3)
     gap = np.abs(gpu.state()["rows"] - twin.state()["rows"])
     limit = np.full(59, 1.25e-4)
@@ -135,7 +135,7 @@ def test_gsplat_and_twin_take_the_same_steps(splat_scene: SplatScene) -> None:
     assert np.mean(gap < 0.1 * limit) > 0.95
     ours, theirs = gpu.statistics().grad_norm, twin.statistics().grad_norm
     assert np.allclose(ours, theirs, rtol=0.05, atol=0.02 * theirs.max())
-    assert np.allclose(gpu.picture(0, 3), twin.picture(0, 3), atol=0.02)
+    assert np.allclose(gpu.picture(targets[0].view, 3), twin.picture(targets[0].view, 3), atol=0.02)
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

@@ -25,6 +25,17 @@ class Target:
     mask: npt.NDArray[np.uint8] | None
 
 
+@dataclass(frozen=True, eq=False)
+class Shot:
+    """One photo as a step sees it.
+
+    target: which one. view: its camera at the size that the photo is brought to, by area averages.
+    """
+
+    target: int
+    view: View
+
+
 @dataclass(frozen=True)
 class StepSettings:
     """One step: its number (1 for the first), Adam's step sizes, and the loss."""
@@ -48,14 +59,14 @@ class StepBackend(SplatTable, Protocol):
 
     name: str
 
-    def step(self, target: int, settings: StepSettings) -> None:
-        """Forward, loss, backward and Adam on one of the targets, in place."""
+    def step(self, shot: Shot, settings: StepSettings) -> None:
+        """Forward, loss, backward and Adam on one photo, in place."""
 
     def take_loss(self) -> float:
         """Mean of the loss over the steps since the last call; NaN when there were none or one diverged."""
 
-    def picture(self, target: int, sh_degree: int) -> Floats:
-        """What a target's camera sees now, float32 (H, W, 3) over black."""
+    def picture(self, view: View, sh_degree: int) -> Floats:
+        """What a camera sees now, float32 (H, W, 3) over black."""
 
     def state(self) -> Arrays:
         """Everything the next step depends on, as named float32 arrays: parameters, moments, statistics."""

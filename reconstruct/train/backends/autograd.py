@@ -12,8 +12,9 @@ from torch import Tensor
 from diorama.kernels import View, twin
 from diorama.render.backends.cuda import draw_tensors
 
+from ..photos import photo_at
 from ..table import LOG_SCALE, LOGIT_OPACITY, MEAN, QUAT, SH, Floats, Index, Statistics
-from . import Arrays, StepSettings, Target
+from . import Arrays, Shot, StepSettings, Target
 
 GROUPS = {
     "means": MEAN,
@@ -32,9 +33,8 @@ class AutogradSteps:
     def __init__(self, name: str, rows: Floats, targets: Sequence[Target], *, statistics: bool) -> None:
         self.name = name
         self._device = torch.device("cuda" if name == "gsplat" else "cpu")
-        self._views = [t.view for t in targets]
-        self._photos = [torch.tensor(t.rgb, device=self._device) for t in targets]
-        self._masks = [None if t.mask is None else torch.tensor(t.mask, device=self._device) for t in targets]
+        self._targets = targets
+        self._photos: dict[int, tuple[Tensor, Tensor | None]] = {}
         self._keeps_statistics = statistics
         self._loss, self._losses = torch.zeros((), device=self._device), 0
         self._grad_norm = self._visible = torch.zeros(len(rows), device=self._device)
@@ -47,15 +47,15 @@ class AutogradSteps:
 
     # Steps
 
-    def step(self, target: int, settings: StepSettings) -> None:
+    def step(self, shot: Shot, settings: StepSettings) -> None:
         for group in self._adam.param_groups:
             group["lr"] = getattr(settings, f"lr_{group['name']}")
         for state in self._adam.state.values():
             state["step"].fill_(settings.step - 1)
         self._adam.zero_grad(set_to_none=True)
-        rgb, centres = self._draw(self._views[target], settings.sh_degree, settings.background)
-        photo = self._photos[target].to(torch.float32) / 255.0
-        loss = twin.photo_loss(rgb, photo, self._masks[target], settings.ssim_weight)
+        rgb, centres = self._draw(shot.view, settings.sh_degree, settings.background)
+        photo, mask = self._photo(shot)
+        loss = twin.photo_loss(rgb, photo.to(torch.float32) / 255.0, mask, settings.ssim_weight)
         self._loss += loss.detach()
         self._losses += 1
         p = self._params
@@ -70,7 +70,17 @@ class AutogradSteps:
                     param.grad = torch.zeros_like(param)
             self._adam.step()
         if centres is not None:
-            self._count_pull(centres, self._views[target])
+            self._count_pull(centres, shot.view)
+
+    def _photo(self, shot: Shot) -> tuple[Tensor, Tensor | None]:
+        """The shot's photo and mask at its size; those of the size before are given up."""
+        height, width = shot.view.height, shot.view.width
+        found = self._photos.get(shot.target)
+        if found is None or found[0].shape[:2] != (height, width):
+            rgb, mask = photo_at(self._targets[shot.target], width, height)
+            kept = None if mask is None else torch.tensor(mask, device=self._device)
+            found = self._photos[shot.target] = (torch.tensor(rgb, device=self._device), kept)
+        return found
 
     def _draw(
         self, view: View, sh_degree: int, background: Sequence[float]
@@ -109,9 +119,9 @@ class AutogradSteps:
         self._loss, self._losses = torch.zeros((), device=self._device), 0
         return mean
 
-    def picture(self, target: int, sh_degree: int) -> Floats:
+    def picture(self, view: View, sh_degree: int) -> Floats:
         with torch.no_grad():
-            rgb, _ = self._draw(self._views[target], sh_degree, (0.0, 0.0, 0.0))
+            rgb, _ = self._draw(view, sh_degree, (0.0, 0.0, 0.0))
         return rgb.cpu().numpy()
 
     # The table

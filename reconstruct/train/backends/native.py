@@ -11,10 +11,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from diorama import kernels
-from diorama.kernels import SplatStatistics, StepConfig
+from diorama.kernels import SplatStatistics, StepConfig, View
 
+from ..photos import photo_at
 from ..table import COLUMNS, Floats, Index, Statistics
-from . import Arrays, StepSettings, Target
+from . import Arrays, Shot, StepSettings, Target
 
 LANES = 16
 
@@ -28,8 +29,8 @@ class NativeSteps:
     name = "cpu"
 
     def __init__(self, rows: Floats, targets: Sequence[Target], max_splats: int, *, statistics: bool) -> None:
-        self._views = [t.view for t in targets]
-        self._photos = [kernels.Photo(np.ascontiguousarray(t.rgb), t.mask) for t in targets]
+        self._targets = targets
+        self._photos: dict[int, kernels.Photo] = {}
         self._capacity = max_splats
         self._keeps_statistics = statistics
         self._losses: list[float] = []
@@ -42,7 +43,7 @@ class NativeSteps:
 
     # Steps
 
-    def step(self, target: int, settings: StepSettings) -> None:
+    def step(self, shot: Shot, settings: StepSettings) -> None:
         config = StepConfig(
             step=settings.step,
             lr_means=settings.lr_means,
@@ -63,20 +64,29 @@ class NativeSteps:
             self._exp_avg[: self._used],
             self._exp_avg_sq[: self._used],
             self._count,
-            self._views[target],
-            self._photos[target],
+            shot.view,
+            self._photo(shot),
             config,
             self._pulls(self._count) if self._keeps_statistics else None,
         )
         self._losses.append(done.loss)
+
+    def _photo(self, shot: Shot) -> kernels.Photo:
+        """The shot's photo at its size; the one of the size before is given up."""
+        size = (shot.view.width, shot.view.height)
+        photo = self._photos.get(shot.target)
+        if photo is None or (photo.width, photo.height) != size:
+            photo = kernels.Photo(*photo_at(self._targets[shot.target], *size))
+            self._photos[shot.target] = photo
+        return photo
 
     def take_loss(self) -> float:
         mean = float(np.mean(self._losses)) if self._losses else float("nan")
         self._losses = []
         return mean
 
-    def picture(self, target: int, sh_degree: int) -> Floats:
-        return kernels.render(self._params[: self._used], self._count, self._views[target], sh_degree=sh_degree).rgb
+    def picture(self, view: View, sh_degree: int) -> Floats:
+        return kernels.render(self._params[: self._used], self._count, view, sh_degree=sh_degree).rgb
 
     # The table
 
