@@ -25,7 +25,7 @@ std::size_t next_stagger() {
 
 void* allocate_scratch(std::size_t bytes) {
   // One line in front of the memory holds the address that free() wants.
-  const bool large = bytes > kHugePage / 2;
+  const bool large = bytes > kHugePage / 2 && !kTightMemory;
   const std::size_t alignment = large ? kHugePage : kLine;
   const std::size_t front = kLine + (large ? next_stagger() : 0);
   if (bytes > SIZE_MAX - front - alignment) throw std::bad_alloc();

@@ -4,6 +4,18 @@
 
 namespace diorama {
 
+// Defined for the sanitizers: no spare room behind what a kernel asked for, so that they see it when it is left.
+#if defined(DIORAMA_TIGHT_MEMORY)
+constexpr bool kTightMemory = true;
+#else
+constexpr bool kTightMemory = false;
+#endif
+// Values that kernels may read, never use, behind what they asked for: registers and prefetches reach over the end.
+constexpr std::size_t kReadable = 64;
+[[gnu::always_inline]] inline std::size_t grown_count(std::size_t count) {
+  return count + (kTightMemory ? 0 : count / 4) + kReadable;
+}
+
 // Cache-line aligned and zeroed, on huge pages where they exist; throws std::bad_alloc. Release with free_scratch.
 void* allocate_scratch(std::size_t bytes);
 void free_scratch(void* memory);
@@ -24,14 +36,14 @@ class Scratch {
     free_scratch(data_);
     data_ = nullptr;
     capacity_ = 0;
-    const std::size_t grown = count + count / 4 + 64;
+    const std::size_t grown = grown_count(count);
     data_ = static_cast<T*>(allocate_scratch(grown * sizeof(T)));
     capacity_ = grown;
   }
   // The same, keeping the first `used` values.
   [[gnu::always_inline]] void extend(std::size_t count, std::size_t used) {
     if (count <= capacity_) return;
-    const std::size_t grown = count + count / 4 + 64;
+    const std::size_t grown = grown_count(count);
     T* wider = static_cast<T*>(allocate_scratch(grown * sizeof(T)));
     if (used) __builtin_memcpy(static_cast<void*>(wider), data_, used * sizeof(T));
     free_scratch(data_);

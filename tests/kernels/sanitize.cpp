@@ -1,0 +1,290 @@
+// The kernels without Python, on ordinary and hostile inputs, for the sanitizers (test_sanitizers.py builds and runs it).
+//
+//     sanitize LEVEL                         one SIMD level of the processor
+//     sanitize overflow|undefined|race       makes that mistake, to see that this build reports it
+//
+// Nothing is compared with the twin here; what is checked is that no call reads or writes where it must not, and that
+// callers at the same time do not meet. Arrays are allocated to the exact size that Python's would have.
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <functional>
+#include <limits>
+#include <memory>
+#include <random>
+#include <stdexcept>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "dispatch.h"
+#include "noise.h"
+#include "pool.h"
+#include "step.h"
+
+using namespace diorama;
+
+namespace {
+
+constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
+constexpr float kInfinity = std::numeric_limits<float>::infinity();
+
+void require(bool holds, const char* what) {
+  if (holds) return;
+  std::fprintf(stderr, "sanitize: %s\n", what);
+  std::exit(1);
+}
+
+// Blocks on a cache line, not a byte longer than they must be.
+struct Blocks {
+  explicit Blocks(int count) : floats(static_cast<std::size_t>((count + kLanes - 1) / kLanes) * kBlockFloats) {
+    if (floats) values.reset(static_cast<float*>(std::aligned_alloc(64, floats * sizeof(float))));
+    std::fill_n(values.get(), floats, 0.f);
+  }
+  struct Free {
+    void operator()(float* p) const { std::free(p); }
+  };
+  std::size_t floats;
+  std::unique_ptr<float, Free> values;
+};
+
+struct Cloud {
+  Cloud(int count, unsigned seed, float log_scale = -3.f) : blocks(count), count(count) {
+    std::mt19937 random(seed);
+    std::normal_distribution<float> normal;
+    std::uniform_real_distribution<float> uniform;
+    for (int i = 0; i < count; ++i) {
+      at(i, kMean) = 4 * uniform(random) - 2, at(i, kMean + 1) = 3 * uniform(random) - 1.5f;
+      at(i, kMean + 2) = 4 * uniform(random) + 2;
+      for (int k = kQuaternion; k < kParameters; ++k) at(i, k) = .3f * normal(random);
+      for (int k = 0; k < 3; ++k) at(i, kLogScale + k) += log_scale;
+    }
+  }
+  float& at(int i, int k) {
+    return blocks.values.get()[static_cast<std::size_t>(i / kLanes) * kBlockFloats + k * kLanes + i % kLanes];
+  }
+  Splats splats() {
+    Splats s;
+    s.blocks = blocks.values.get();
+    s.count = count;
+    return s;
+  }
+  Blocks blocks;
+  int count;
+};
+
+Camera camera_of(int width, int height) {
+  Camera c;
+  c.width = width, c.height = height;
+  c.fx = c.fy = .8f * static_cast<float>(width > height ? width : height);
+  c.cx = .5f * static_cast<float>(width) + 1, c.cy = .5f * static_cast<float>(height) - 1;
+  c.rotation[0] = c.rotation[4] = c.rotation[8] = 1;
+  c.translation[2] = .3f;
+  return c;
+}
+
+std::unique_ptr<Photo> photo_of(int width, int height, const char* mask) {
+  const std::size_t pixels = static_cast<std::size_t>(width) * height;
+  std::vector<std::uint8_t> rgb(3 * pixels), hides(pixels);
+  for (std::size_t i = 0; i < rgb.size(); ++i) rgb[i] = static_cast<std::uint8_t>(i * 7 + i / 200);
+  for (std::size_t i = 0; i < pixels; ++i) hides[i] = std::strcmp(mask, "all") == 0 ? 0 : i % 5 != 0;
+  return std::make_unique<Photo>(width, height, rgb.data(), std::strcmp(mask, "none") == 0 ? nullptr : hides.data());
+}
+
+void draw_and_return(Cloud& cloud, const Camera& camera, const Level& level) {
+  const std::size_t pixels = static_cast<std::size_t>(camera.width) * camera.height;
+  std::vector<float> rgb(3 * pixels), alpha(pixels), depth(pixels), ones(3 * pixels, 1.f);
+  const float background[3] = {.1f, .2f, .3f};
+  Blocks gradients(cloud.count);
+  WorkspaceLoan ws;
+  Turn turn;
+  render(*ws, turn.pool(), level, camera, cloud.splats(), background, true);
+  read_planes(ws->layout, ws->image.data(), 3, rgb.data());
+  read_planes(ws->layout, ws->left.data(), 1, alpha.data());
+  read_planes(ws->layout, ws->depth.data(), 1, depth.data());
+  for (const float* d_extra : {static_cast<const float*>(nullptr), static_cast<const float*>(ones.data())}) {
+    write_planes(ws->layout, ones.data(), 3, ws->d_image.data());
+    set_extra_gradients(*ws, d_extra, d_extra);
+    render_backward(*ws, turn.pool(), level, cloud.splats(), gradients.values.get());
+  }
+  for (float value : rgb) require(std::isfinite(value), "a picture that is not finite");
+}
+
+void lose(int width, int height, const char* mask, const Level& level) {
+  const std::size_t values = static_cast<std::size_t>(width) * height * 3;
+  const std::unique_ptr<Photo> photo = photo_of(width, height, mask);
+  std::vector<float> rgb(values, .4f), gradient(values);
+  WorkspaceLoan ws;
+  Turn turn;
+  const PhotoPlanes& planes = photo->planes(level, turn.pool());
+  fit_planes(*ws, width, height, false);
+  write_planes(ws->layout, rgb.data(), 3, ws->image.data());
+  if (planes.masked) hide_masked(*ws, planes);
+  const Loss loss = level.photo_loss(*ws, turn.pool(), planes, .2f);
+  read_planes(ws->layout, ws->d_image.data(), 3, gradient.data());
+  require(std::isfinite(loss.total), "a loss that is not finite");
+}
+
+void train(Cloud& cloud, const Camera& camera, Photo& photo, const Level& level, int steps, bool deterministic) {
+  Blocks first(cloud.count), second(cloud.count);
+  std::vector<float> norms(cloud.count), views(cloud.count), radii(cloud.count);
+  for (int step = 1; step <= steps; ++step) {
+    StepOptions options;
+    options.adam.step = step;
+    options.adam.lr_means = options.adam.lr_quats = options.adam.lr_log_scales = options.adam.lr_opacities = 1e-3f;
+    options.adam.lr_sh0 = options.adam.lr_sh_rest = 1e-3f;
+    options.adam.opacity_reg = options.adam.scale_reg = .01f;
+    options.adam.dense = step % 2 == 0;
+    options.sh_degree = step % 4;
+    options.deterministic = deterministic;
+    Statistics statistics;
+    if (step > 1) statistics = {norms.data(), views.data(), radii.data()};
+    WorkspaceLoan ws;
+    Turn turn;
+    const Loss loss = train_step(*ws, turn.pool(), level, camera, cloud.splats(), first.values.get(),
+                                 second.values.get(), photo, options, statistics);
+    require(std::isfinite(loss.total), "a training step's loss is not finite");
+  }
+  Turn turn;
+  add_mcmc_noise(cloud.splats(), turn.pool(), 1.f, 7, static_cast<std::uint64_t>(steps));
+}
+
+// One way each for a splat to be bad, on splats all over a register, beside good ones.
+void spoil(Cloud& cloud) {
+  const std::vector<std::function<void(int)>> ways = {
+      [&](int i) { cloud.at(i, kMean) = kNaN; },
+      [&](int i) { cloud.at(i, kMean + 1) = kInfinity; },
+      [&](int i) { cloud.at(i, kMean + 2) = -3; },
+      [&](int i) { cloud.at(i, kMean + 2) = -.3f; },   // in the camera
+      [&](int i) { cloud.at(i, kMean) = 1e30f; },
+      [&](int i) { cloud.at(i, kQuaternion) = kNaN; },
+      [&](int i) { for (int k = 0; k < 4; ++k) cloud.at(i, kQuaternion + k) = 0; },
+      [&](int i) { cloud.at(i, kLogScale) = kInfinity; },
+      [&](int i) { cloud.at(i, kLogScale + 1) = kNaN; },
+      [&](int i) { for (int k = 0; k < 3; ++k) cloud.at(i, kLogScale + k) = -100; },   // zero
+      [&](int i) { for (int k = 0; k < 3; ++k) cloud.at(i, kLogScale + k) = 60; },     // monstrous
+      [&](int i) { for (int k = 0; k < 3; ++k) cloud.at(i, kLogScale + k) = 3; },      // larger than the picture
+      [&](int i) { cloud.at(i, kLogitOpacity) = kNaN; },
+      [&](int i) { cloud.at(i, kLogitOpacity) = 50; },
+      [&](int i) { cloud.at(i, kLogitOpacity) = -50; },
+      [&](int i) { cloud.at(i, kHarmonics) = kNaN; },
+      [&](int i) { cloud.at(i, kHarmonics + 40) = kInfinity; },
+  };
+  for (int i = 0; i < cloud.count; i += 2) ways[static_cast<std::size_t>(i / 2) % ways.size()](i);
+}
+
+struct Size {
+  int width, height;
+};
+constexpr Size kSizes[] = {{101, 83}, {1, 1}, {7, 3}, {3, 130}, {64, 64}, {200, 2}};
+
+void ordinary(const Level& level) {
+  for (const Size size : kSizes)
+    for (const int count : {0, 1, 15, 17, 300}) {
+      Cloud cloud(count, 5);
+      const Camera camera = camera_of(size.width, size.height);
+      draw_and_return(cloud, camera, level);
+      train(cloud, camera, *photo_of(size.width, size.height, "none"), level, 4, count % 2 == 0);
+    }
+  for (const char* mask : {"none", "some", "all"})
+    for (const Size size : kSizes) lose(size.width, size.height, mask, level);
+}
+
+void degenerate(const Level& level) {
+  for (const char* mask : {"some", "all"}) {
+    Cloud cloud(200, 6);
+    spoil(cloud);
+    const Camera camera = camera_of(75, 66);
+    draw_and_return(cloud, camera, level);
+    train(cloud, camera, *photo_of(75, 66, mask), level, 4, true);
+  }
+  Cloud huge(40, 7, 1.f);
+  draw_and_return(huge, camera_of(150, 90), level);
+}
+
+void strips(const Level& level) {
+  for (const Size size : {Size{kMaxSize, 2}, Size{3, kMaxSize}}) {
+    Cloud cloud(60, 8, -1.f);
+    const Camera camera = camera_of(size.width, size.height);
+    draw_and_return(cloud, camera, level);
+    train(cloud, camera, *photo_of(size.width, size.height, "some"), level, 2, false);
+  }
+}
+
+// Callers at the same time: splats of their own, some photos shared, planes thrown out between them.
+void together(const Level& level) {
+  constexpr int kCallers = 4;
+  const std::unique_ptr<Photo> shared = photo_of(60, 50, "some");
+  std::vector<std::thread> callers;
+  for (int caller = 0; caller < kCallers; ++caller)
+    callers.emplace_back([&, caller] {
+      Cloud cloud(100 + 50 * caller, static_cast<unsigned>(caller));
+      const Camera camera = camera_of(60, 50);
+      for (int round = 0; round < 3; ++round) {
+        draw_and_return(cloud, camera, level);
+        train(cloud, camera, *shared, level, 2, caller % 2 == 0);
+        train(cloud, camera, *photo_of(60, 50, "none"), level, 1, false);
+        lose(40 + caller, 30, "some", level);
+        if (caller == 0) set_photo_memory(round % 2 ? std::size_t{1} << 30 : 0);
+        if (caller == 1) set_thread_count(2 + round);
+        if (caller == 2) free_workspaces();
+      }
+    });
+  for (auto& caller : callers) caller.join();
+  set_photo_memory(std::size_t{2} << 30);
+}
+
+void failures() {
+  bool thrown = false;
+  try {
+    Turn turn;
+    turn.pool().run(40, [](int task, int) {
+      if (task == 20) throw std::runtime_error("from a worker");
+    });
+  } catch (const std::runtime_error&) {
+    thrown = true;
+  }
+  require(thrown, "an exception in a worker was lost");
+}
+
+// Mistakes on purpose.
+int make_mistake(const std::string& which) {
+  if (which == "overflow") {
+    Blocks blocks(kLanes);
+    volatile std::size_t behind = blocks.floats;
+    blocks.values.get()[behind] = 1;
+  } else if (which == "undefined") {
+    volatile int most = std::numeric_limits<int>::max();
+    most = most + 1;
+  } else if (which == "race") {
+    std::vector<int> sums(1);
+    set_thread_count(2);
+    Turn turn;
+    for (int i = 0; i < 200; ++i) turn.pool().run(64, [&](int task, int) { sums[0] += task; });
+  } else {
+    std::fprintf(stderr, "sanitize: no level or mistake is called %s\n", which.c_str());
+  }
+  return 2;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const std::string wanted = argc > 1 ? argv[1] : "";
+  for (const Level* level : available_levels()) {
+    if (wanted != level->name) continue;
+    for (const int threads : {1, 3}) {
+      set_thread_count(threads);
+      ordinary(*level);
+      degenerate(*level);
+      strips(*level);
+      failures();
+    }
+    together(*level);
+    free_workspaces();
+    std::printf("%s: nothing found\n", level->name);
+    return 0;
+  }
+  return make_mistake(wanted);
+}
