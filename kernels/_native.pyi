@@ -15,6 +15,8 @@ class StepOptions:
     step: int
     sh_degree: int
     deterministic: bool
+    antialiased: bool
+    pose_gradient: bool
     def set_learning_rates(
         self, means: float, quats: float, log_scales: float, opacities: float, sh0: float, sh_rest: float, /
     ) -> None: ...
@@ -29,6 +31,7 @@ class StepResult:
     visible: int
     pairs: int
     phase_ms: list[float]
+    d_camera: list[float]
 
 def simd_level() -> str: ...
 def simd_levels() -> list[str]: ...
@@ -53,11 +56,18 @@ def render(
     rgb: _Array,
     alpha: _Array,
     depth: _Array,
-    /,
+    antialiased: bool,
+    smoothing: _Array | None,
 ) -> Context: ...
 def visible(context: Context, out: _Array, /) -> None: ...
 def render_backward(
-    context: Context, blocks: _Array, d_rgb: _Array, d_alpha: _Array | None, d_depth: _Array | None, d_blocks: _Array
+    context: Context,
+    blocks: _Array,
+    d_rgb: _Array,
+    d_alpha: _Array | None,
+    d_depth: _Array | None,
+    d_blocks: _Array,
+    d_camera: _Array,
 ) -> None: ...
 def photo_loss(rgb: _Array, photo: Photo, ssim_weight: float, d_rgb: _Array, /) -> float: ...
 def train_step(
@@ -71,6 +81,7 @@ def train_step(
     gradient_norms: _Array | None,
     views: _Array | None,
     max_radii: _Array | None,
+    smoothing: _Array | None,
 ) -> StepResult: ...
 def add_mcmc_noise(blocks: _Array, count: int, amount: float, seed: int, step: int, /) -> None: ...
 def philox(c0: int, c1: int, c2: int, c3: int, key: int, /) -> list[int]: ...

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +21,8 @@ class Context:
     native: _native.Context
     blocks: Floats
     count: int
+    d_camera: Floats = field(default_factory=lambda: np.zeros(6, np.float32))
+    """(6,): the loss's gradient by the camera, from the last `render_backward`; see `StepStats.d_camera`."""
 
     @property
     def visible(self) -> npt.NDArray[np.bool_]:
@@ -59,6 +61,8 @@ def render(
     *,
     sh_degree: int = 3,
     background: Sequence[float] | Floats = (0.0, 0.0, 0.0),
+    antialiased: bool = False,
+    smoothing: Floats | None = None,
 ) -> Rendered:
     """The picture of the first `count` splats of `blocks` (B, 59, 16); `twin.rasterize` says what it shows.
 
@@ -67,6 +71,9 @@ def render(
         view: the camera.
         sh_degree: 0 to 3; higher coefficients are not read.
         background: three sRGB values.
+        antialiased: opacities make up for the low-pass: Mip-Splatting's 2D Mip filter, see `twin.project`.
+        smoothing: (count,) float32 standard deviations in world units, by which each splat is blurred: Mip-Splatting's
+            3D filter, see `twin.smoothed`. None for none.
 
     Raises:
         TypeError, ValueError: an array of another kind, dtype, shape or layout, or a count beyond the blocks.
@@ -75,8 +82,19 @@ def render(
     rgb = np.empty((view.height, view.width, 3), np.float32)
     alpha = np.empty((view.height, view.width), np.float32)
     depth = np.empty((view.height, view.width), np.float32)
+    if smoothing is not None:
+        require_array(smoothing, "smoothing")
     native = _native.render(
-        blocks, count, native_camera(view), sh_degree, *three_channels(background), rgb, alpha, depth
+        blocks,
+        count,
+        native_camera(view),
+        sh_degree,
+        *three_channels(background),
+        rgb,
+        alpha,
+        depth,
+        antialiased,
+        smoothing,
     )
     return Rendered(rgb, alpha, depth, Context(native, blocks, count))
 
@@ -91,9 +109,10 @@ def render_backward(
         d_rgb: (H, W, 3). d_alpha, d_depth: (H, W), None for zero.
 
     Returns:
-        (B, 59, 16) float32; zero for splats out of sight, coefficients above the picture's SH degree and padding.
+        (B, 59, 16) float32; zero for splats out of sight, coefficients above the picture's SH degree and padding. Sets
+        `context.d_camera` beside.
     """
     require_array(d_rgb, "d_rgb")
     d_blocks = zero_blocks(len(context.blocks) * context.blocks.shape[2])
-    _native.render_backward(context.native, context.blocks, d_rgb, d_alpha, d_depth, d_blocks)
+    _native.render_backward(context.native, context.blocks, d_rgb, d_alpha, d_depth, d_blocks, context.d_camera)
     return d_blocks

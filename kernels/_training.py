@@ -56,6 +56,8 @@ class StepConfig:
     opacity_reg, scale_reg: weights of `twin.regularizer`.
     dense_adam: also move splats that the view does not show, by their old momentum, as 3DGS does.
     deterministic: bitwise the same result whatever the thread count; a few per cent slower.
+    antialiased: see `render`.
+    pose_gradient: give `StepStats.d_camera` too.
     """
 
     step: int
@@ -72,6 +74,8 @@ class StepConfig:
     scale_reg: float = 0.0
     dense_adam: bool = True
     deterministic: bool = False
+    antialiased: bool = False
+    pose_gradient: bool = False
     beta1: float = 0.9
     beta2: float = 0.999
     epsilon: float = 1e-15
@@ -89,6 +93,8 @@ class StepConfig:
         options.step = self.step
         options.sh_degree = self.sh_degree
         options.deterministic = self.deterministic
+        options.antialiased = self.antialiased
+        options.pose_gradient = self.pose_gradient
         options.set_learning_rates(
             self.lr_means, self.lr_quats, self.lr_log_scales, self.lr_opacities, self.lr_sh0, self.lr_sh_rest
         )
@@ -105,6 +111,9 @@ class StepStats:
     loss: of the picture, regularizers not included. l1, ssim: its two terms, means over the kept pixels.
     visible: splats that reach into the picture. pairs: of splats and tiles, which time and memory grow with.
     phase_ms: milliseconds per phase, see `PHASES`.
+    d_camera: (6,) float32 gradient of the loss at the twist (v, w) = 0, when `exp((v, w))` is put before
+        `cam_from_world`: a point x in the camera then moves by v + w x x (v in world units, w in radians). None unless
+        asked for.
     """
 
     loss: float
@@ -113,6 +122,7 @@ class StepStats:
     visible: int
     pairs: int
     phase_ms: tuple[float, ...]
+    d_camera: Floats | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,6 +153,8 @@ def train_step(
     photo: Photo,
     config: StepConfig,
     statistics: SplatStatistics | None = None,
+    *,
+    smoothing: Floats | None = None,
 ) -> StepStats:
     """Picture, loss, gradients and Adam in one go, in place.
 
@@ -151,6 +163,7 @@ def train_step(
         exp_avg, exp_avg_sq: Adam's moments, like `blocks`, changed; zeros at first (`zero_blocks`).
         view: of the photo's size.
         statistics: added to when given.
+        smoothing: (count,) float32 or None, see `render`. Regularizers see the scales and opacities without it.
 
     Raises:
         TypeError, ValueError: arrays or sizes that do not fit; nothing is changed then.
@@ -158,6 +171,8 @@ def train_step(
     require_array(blocks, "blocks", writable=True)
     require_array(exp_avg, "exp_avg", writable=True)
     require_array(exp_avg_sq, "exp_avg_sq", writable=True)
+    if smoothing is not None:
+        require_array(smoothing, "smoothing")
     s = statistics
     result = _native.train_step(
         blocks,
@@ -170,8 +185,11 @@ def train_step(
         s.gradient_norms if s else None,
         s.views if s else None,
         s.max_radii_px if s else None,
+        smoothing,
     )
-    return StepStats(result.loss, result.l1, result.ssim, result.visible, result.pairs, tuple(result.phase_ms))
+    d_camera = np.array(result.d_camera, np.float32) if config.pose_gradient else None
+    phase_ms = tuple(result.phase_ms)
+    return StepStats(result.loss, result.l1, result.ssim, result.visible, result.pairs, phase_ms, d_camera)
 
 
 def add_mcmc_noise(blocks: Floats, count: int, amount: float, seed: int, step: int) -> None:

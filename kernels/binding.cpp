@@ -89,6 +89,10 @@ Camera make_camera(int width, int height, float fx, float fy, float cx, float cy
   return c;
 }
 
+const float* smoothing_of(const std::optional<Input>& smoothing, std::int64_t count) {
+  return smoothing ? data_of<const float>(*smoothing, "smoothing", {count}, "float32(count,)") : nullptr;
+}
+
 // A picture's records and lists, kept for its backward pass. Splats must not change in between.
 struct Context {
   WorkspaceLoan workspace;
@@ -99,12 +103,13 @@ struct Context {
 
 std::unique_ptr<Context> render_into(const Input& blocks, std::int64_t count, const Camera& camera, int degree,
                                      float red, float green, float blue, const Array& rgb, const Array& alpha,
-                                     const Array& depth) {
+                                     const Array& depth, bool antialiased, const std::optional<Input>& smoothing) {
   const Splats splats = splats_of(blocks_of(blocks, "blocks", SIZE_MAX), blocks.shape(0), count, degree);
   const std::int64_t h = camera.height, w = camera.width;
   float* rgb_out = data_of<float>(rgb, "rgb", {h, w, 3}, "float32(H, W, 3)");
   float* alpha_out = data_of<float>(alpha, "alpha", {h, w}, "float32(H, W)");
   float* depth_out = data_of<float>(depth, "depth", {h, w}, "float32(H, W)");
+  const Filters filters{antialiased, smoothing_of(smoothing, count)};
   nb::gil_scoped_release release;
   auto context = std::make_unique<Context>();
   context->camera = camera;
@@ -114,7 +119,7 @@ std::unique_ptr<Context> render_into(const Input& blocks, std::int64_t count, co
   Turn turn;
   Workspace& ws = *context->workspace;
   context->workspace.spoil();
-  render(ws, turn.pool(), context->level, camera, splats, background, true);
+  render(ws, turn.pool(), context->level, camera, splats, background, true, filters);
   context->workspace.keep();
   read_planes(ws.layout, ws.image.data(), 3, rgb_out);
   read_planes(ws.layout, ws.left.data(), 1, alpha_out);
@@ -129,7 +134,7 @@ void visible_of(Context& context, const Array& out) {
 }
 
 void backward_into(Context& context, const Input& blocks, const Input& d_rgb, const std::optional<Input>& d_alpha,
-                   const std::optional<Input>& d_depth, const Array& d_blocks) {
+                   const std::optional<Input>& d_depth, const Array& d_blocks, const Array& d_camera) {
   const Splats splats =
       splats_of(blocks_of(blocks, "blocks", SIZE_MAX), blocks.shape(0), context.count, context.degree);
   const std::int64_t h = context.camera.height, w = context.camera.width;
@@ -137,6 +142,7 @@ void backward_into(Context& context, const Input& blocks, const Input& d_rgb, co
   const auto* alpha = d_alpha ? data_of<const float>(*d_alpha, "d_alpha", {h, w}, "float32(H, W) like the picture") : nullptr;
   const auto* depth = d_depth ? data_of<const float>(*d_depth, "d_depth", {h, w}, "float32(H, W) like the picture") : nullptr;
   float* gradients = blocks_of(d_blocks, "d_blocks", blocks.shape(0));
+  float* pose = data_of<float>(d_camera, "d_camera", {6}, "float32(6,)");
   nb::gil_scoped_release release;
   Turn turn;
   Workspace& ws = *context.workspace;
@@ -145,6 +151,7 @@ void backward_into(Context& context, const Input& blocks, const Input& d_rgb, co
   set_extra_gradients(ws, alpha, depth);
   render_backward(ws, turn.pool(), context.level, splats, gradients);
   context.workspace.keep();
+  for (int k = 0; k < 6; ++k) pose[k] = static_cast<float>(ws.d_camera[k]);
 }
 
 std::unique_ptr<Photo> make_photo(const Input& rgb, const std::optional<Input>& mask) {
@@ -179,12 +186,13 @@ struct StepResult {
   int visible = 0;
   std::size_t pairs = 0;
   std::vector<double> phase_ms;
+  std::vector<double> d_camera;   // empty unless asked for
 };
 
 StepResult train_step_in_place(const Array& blocks, const Array& exp_avg, const Array& exp_avg_sq, std::int64_t count,
                                const Camera& camera, Photo& photo, const StepOptions& options,
                                const std::optional<Array>& gradient_norms, const std::optional<Array>& views,
-                               const std::optional<Array>& max_radii) {
+                               const std::optional<Array>& max_radii, const std::optional<Input>& smoothing) {
   float* parameters = blocks_of(blocks, "blocks", SIZE_MAX);
   const Splats splats = splats_of(parameters, blocks.shape(0), count, options.sh_degree);
   float* first = blocks_of(exp_avg, "exp_avg", blocks.shape(0));
@@ -198,14 +206,17 @@ StepResult train_step_in_place(const Array& blocks, const Array& exp_avg, const 
     statistics.views = data_of<float>(*views, "views", {count}, "float32(count,)");
     statistics.max_radii = data_of<float>(*max_radii, "max_radii_px", {count}, "float32(count,)");
   }
+  const float* smooth = smoothing_of(smoothing, count);
   nb::gil_scoped_release release;
   Turn turn;
   WorkspaceLoan ws;
   ws.spoil();
-  const Loss loss = train_step(*ws, turn.pool(), current_level(), camera, splats, first, second, photo, options, statistics);
+  const Loss loss = train_step(*ws, turn.pool(), current_level(), camera, splats, first, second, photo, options,
+                               statistics, smooth);
   ws.keep();
   return {loss.total, loss.l1, loss.ssim, ws->visible_count, ws->pairs,
-          std::vector<double>(ws->phase_ms, ws->phase_ms + kPhases)};
+          std::vector<double>(ws->phase_ms, ws->phase_ms + kPhases),
+          std::vector<double>(ws->d_camera, ws->d_camera + (options.pose_gradient ? 6 : 0))};
 }
 
 void add_noise(const Array& blocks, std::int64_t count, float amount, std::uint64_t seed, std::uint64_t step) {
@@ -247,14 +258,17 @@ void bind_options(nb::module_& m) {
         o.background[0] = red, o.background[1] = green, o.background[2] = blue;
       })
       .def_rw("sh_degree", &StepOptions::sh_degree)
-      .def_rw("deterministic", &StepOptions::deterministic);
+      .def_rw("deterministic", &StepOptions::deterministic)
+      .def_rw("antialiased", &StepOptions::antialiased)
+      .def_rw("pose_gradient", &StepOptions::pose_gradient);
   nb::class_<StepResult>(m, "StepResult")
       .def_ro("loss", &StepResult::loss)
       .def_ro("l1", &StepResult::l1)
       .def_ro("ssim", &StepResult::ssim)
       .def_ro("visible", &StepResult::visible)
       .def_ro("pairs", &StepResult::pairs)
-      .def_ro("phase_ms", &StepResult::phase_ms);
+      .def_ro("phase_ms", &StepResult::phase_ms)
+      .def_ro("d_camera", &StepResult::d_camera);
 }
 
 void bind_machine(nb::module_& m) {
@@ -278,14 +292,16 @@ NB_MODULE(_native, m) {
   nb::class_<Photo>(m, "Photo");
   m.def("camera", &make_camera);
   m.def("photo", &make_photo, nb::arg("rgb"), nb::arg("mask").none());
-  m.def("render", &render_into);
+  m.def("render", &render_into, nb::arg("blocks"), nb::arg("count"), nb::arg("camera"), nb::arg("sh_degree"),
+        nb::arg("red"), nb::arg("green"), nb::arg("blue"), nb::arg("rgb"), nb::arg("alpha"), nb::arg("depth"),
+        nb::arg("antialiased"), nb::arg("smoothing").none());
   m.def("visible", &visible_of);
   m.def("render_backward", &backward_into, nb::arg("context"), nb::arg("blocks"), nb::arg("d_rgb"),
-        nb::arg("d_alpha").none(), nb::arg("d_depth").none(), nb::arg("d_blocks"));
+        nb::arg("d_alpha").none(), nb::arg("d_depth").none(), nb::arg("d_blocks"), nb::arg("d_camera"));
   m.def("photo_loss", &photo_loss_into);
   m.def("train_step", &train_step_in_place, nb::arg("blocks"), nb::arg("exp_avg"), nb::arg("exp_avg_sq"),
         nb::arg("count"), nb::arg("camera"), nb::arg("photo"), nb::arg("options"), nb::arg("gradient_norms").none(),
-        nb::arg("views").none(), nb::arg("max_radii").none());
+        nb::arg("views").none(), nb::arg("max_radii").none(), nb::arg("smoothing").none());
   m.def("add_mcmc_noise", &add_noise);
   m.def("philox", &philox_words);
 }

@@ -15,6 +15,9 @@ This file is the definition; the native kernels are tested against it. A picture
    `T (1 - alpha)`. The walk ends when `T` has fallen to `STOP` or below.
 5. What is left of `T` shows the background. Alpha is `1 - T`, depth the sum of `T alpha z`.
 
+With `antialiased`, step 1's low-pass takes from a splat's opacity what it adds to its area; with `smoothing`, splats
+are blurred in the world before step 1 (Yu et al. 2024, "Mip-Splatting"); see `project` and `smoothed`.
+
 3DGS ends the walk one splat earlier, before the one that would take `T` below `STOP`. Where that one is nearly opaque
 it leaves out up to a tenth of the pixel, on a condition that rounding decides; here the end changes a pixel by at most
 `STOP`, and pictures agree with viewers that blend everything.
@@ -95,6 +98,27 @@ def rotations(quats: Tensor) -> Tensor:
     return torch.stack(entries, -1).reshape(-1, 3, 3)
 
 
+def smoothed(scales: Tensor, opacities: Tensor, smoothing: Tensor) -> tuple[Tensor, Tensor]:
+    """Scales (N, 3) and opacities (N,) blurred by balls of standard deviation `smoothing` (N,), all in world units.
+
+    `scale'^2 = scale^2 + smoothing^2`, `opacity' = opacity prod(scale / scale')`: Mip-Splatting's 3D smoothing filter
+    (Yu et al. 2024, eq. 9). Smoothing of 1e-15 and less is none.
+    """
+    some = (smoothing > 1e-15)[:, None]
+    blurred = torch.where(some, scales.square() + smoothing.square()[:, None], 1.0).sqrt()
+    kept = torch.where(some, scales / blurred, 1.0).prod(-1)
+    return torch.where(some, blurred, scales), opacities * kept
+
+
+def exp_twist(twist: Tensor) -> Tensor:
+    """The rigid motion (4, 4) of a twist (6,) = (v, w): x moves by v + w x x to first order."""
+    v, (x, y, z), zero = twist[:3], twist[3:].unbind(), torch.zeros_like(twist[0])
+    turn = torch.stack([zero, -z, y, z, zero, -x, -y, x, zero]).reshape(3, 3)
+    rate = torch.cat([torch.cat([turn, v[:, None]], 1), torch.zeros_like(twist[None, :4])])
+    motion: Tensor = torch.linalg.matrix_exp(rate)
+    return motion
+
+
 @dataclass(frozen=True, eq=False)
 class Projected:
     """The M visible of N splats as a picture sees them, near to far.
@@ -133,34 +157,49 @@ def project(
     view: View,
     sh_degree: int = 3,
     shifts_px: Tensor | None = None,
+    *,
+    antialiased: bool = False,
+    smoothing: Tensor | None = None,
+    cam_from_world: Tensor | None = None,
 ) -> Projected:
     """Splats (N, 3), (N, 4), (N, 3), (N,), (N, K, 3) in the world to what `view` sees of them; steps 1 to 3 above.
 
     `shifts_px` (N, 2) is added to the centres in the picture: its gradient is the gradient by those centres.
+
+    `antialiased`: the opacity is multiplied by `sqrt(det S / det(S + LOW_PASS_PX2 I))`, S the covariance in pixels (Yu
+    et al. 2024, eq. 10, with gsplat's variance of 0.3 px^2 in place of 0.1, so that its "antialiased" mode agrees).
+    `smoothing` (N,): see `smoothed`. `cam_from_world` (3, 4): instead of the view's, to be differentiated by.
     """
     count = (sh_degree + 1) ** 2
-    cam_from_world = torch.as_tensor(view.cam_from_world).to(means)
+    if cam_from_world is None:
+        cam_from_world = torch.as_tensor(view.cam_from_world).to(means)
     rotation, translation = cam_from_world[:, :3], cam_from_world[:, 3]
     finite = torch.ones(len(means), dtype=torch.bool, device=means.device)
-    for values in (means, quats, log_scales, logit_opacities, sh[:, :count]):
+    checked = [means, quats, log_scales, logit_opacities, sh[:, :count]]
+    for values in checked if smoothing is None else [*checked, smoothing]:
         finite &= values.detach().reshape(len(means), math.prod(values.shape[1:])).isfinite().all(-1)
     finite &= quats.detach().norm(dim=-1) > 0
-    depth = means.detach() @ rotation[2] + translation[2]
+    depth = (means @ rotation[2] + translation[2]).detach()
     index = torch.nonzero(finite & (depth > NEAR)).squeeze(-1)  # what is dropped here never meets a division by zero
 
     in_world = means[index]
     points = in_world @ rotation.T + translation
-    half = _jacobian(points, view) @ rotation @ rotations(quats[index]) * log_scales[index].exp()[:, None, :]
+    scales, opacities = log_scales[index].exp(), torch.sigmoid(logit_opacities[index])
+    if smoothing is not None:
+        scales, opacities = smoothed(scales, opacities, smoothing[index])
+    half = _jacobian(points, view) @ rotation @ rotations(quats[index]) * scales[:, None, :]
     cov = half @ half.mT + LOW_PASS_PX2 * torch.eye(2, dtype=means.dtype, device=means.device)
     xx, xy, yy = cov[:, 0, 0], cov[:, 0, 1], cov[:, 1, 1]
     det = xx * yy - xy * xy
     conics = torch.stack([yy / det, -xy / det, xx / det], -1)
+    if antialiased:
+        sharp = torch.linalg.cross(half[:, 0], half[:, 1]).square().sum(-1)  # det S, without its loss of digits
+        opacities = opacities * torch.sqrt(torch.clamp(sharp / det, min=1e-12))  # far below MIN_ALPHA; no root of 0
     focal, centre = means.new_tensor([view.fx, view.fy]), means.new_tensor([view.cx, view.cy])
     means_px = points[:, :2] / points[:, 2:] * focal + centre
     if shifts_px is not None:
         means_px = means_px + shifts_px[index]
 
-    opacities = torch.sigmoid(logit_opacities[index])
     reach = 2.0 * torch.log(torch.clamp(opacities.detach() / MIN_ALPHA, min=1.0))  # d^T Sigma^-1 d where alpha is least
     extents_px = torch.sqrt(reach[:, None] * torch.stack([xx, yy], -1).detach())
 
@@ -219,6 +258,10 @@ def rasterize(
     background: Sequence[float] | Tensor = (0.0, 0.0, 0.0),
     tile_px: int = 32,
     shifts_px: Tensor | None = None,
+    *,
+    antialiased: bool = False,
+    smoothing: Tensor | None = None,
+    cam_from_world: Tensor | None = None,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The picture of N splats.
 
@@ -228,13 +271,18 @@ def rasterize(
         view: the camera. sh_degree: 0 to 3. background: three sRGB values.
         tile_px: pictures are made in tiles of this side, one at a time and once more in the backward pass, so that
             memory grows with a tile's share of splats only.
-        shifts_px: (N, 2) or None; see `project`.
+        shifts_px (N, 2), antialiased, smoothing (N,), cam_from_world (3, 4): see `project`.
 
     Returns:
         rgb (H, W, 3), alpha (H, W) and accumulated depth (H, W), the sum of weight times z. Differentiable by every
-        splat tensor.
+        splat tensor, by shifts_px, smoothing and cam_from_world.
     """
-    seen = project(means, quats, log_scales, logit_opacities, sh, view, sh_degree, shifts_px)
+    seen = project(
+        *(means, quats, log_scales, logit_opacities, sh, view, sh_degree, shifts_px),
+        antialiased=antialiased,
+        smoothing=smoothing,
+        cam_from_world=cam_from_world,
+    )
     back = torch.as_tensor(background).to(means)
     values = torch.cat([seen.colors, seen.depths[:, None]], -1)
     low, high = (seen.means_px - seen.extents_px).detach(), (seen.means_px + seen.extents_px).detach()

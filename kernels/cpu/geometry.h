@@ -6,15 +6,17 @@
 
 namespace diorama::DIORAMA_LEVEL {
 
-// The camera, with what is derived from it once per picture.
+// The camera, with what is derived from it once per picture, and whether opacities make up for the low-pass.
 struct Eye {
   float rotation[9], translation[3], position[3];   // cam_from_world; the camera's place in the world
   float fx, fy, cx, cy, width, height;
   float u_low, u_high, v_low, v_high;               // x/z and y/z at which the Jacobian is held
+  bool antialiased;
 };
 
-inline Eye make_eye(const Camera& c) {
+inline Eye make_eye(const Camera& c, bool antialiased) {
   Eye e;
+  e.antialiased = antialiased;
   for (int k = 0; k < 9; ++k) e.rotation[k] = c.rotation[k];
   for (int k = 0; k < 3; ++k) {
     e.translation[k] = c.translation[k];
@@ -31,7 +33,8 @@ inline Eye make_eye(const Camera& c) {
 
 // Parameter k of a register of splats.
 struct Parameters {
-  float* first;   // lane 0 of parameter 0
+  float* first;             // lane 0 of parameter 0
+  const float* smoothing;   // of the same splats, or null (see smooth_scale)
   Floats operator[](int k) const { return load(first + k * kLanes); }
 };
 
@@ -42,11 +45,14 @@ struct Geometry {
   Floats j00, j11, j02, j12;         // Jacobian of pixels by camera coordinates
   Floats w, qx, qy, qz, inv_norm;    // unit quaternion, one over its length before
   Floats turn[9];                    // camera_from_splat rotation
-  Floats scale[3];
+  Floats scale[3];                   // smoothing included
+  Floats kept[3];                    // share of each squared scale that is the splat's own; set when smoothed
   Floats axes[9];                    // turn * scale: the splat's axes in the camera, as columns
   Floats row_x[3], row_y[3];         // Jacobian * axes; the picture's covariance is their Gram matrix
   Floats xx, xy, yy;                 // covariance in pixels, low-pass included
   Floats cross[3], det, inv_det;     // row_x x row_y; the covariance's determinant
+  Floats sharp_det;                  // determinant before the low-pass
+  Floats log2_fade;                  // log2 of the share of opacity that both filters leave
   Floats conic_xx, conic_xy, conic_yy;
   Floats odds;                       // exp(-logit): opacity is 1 / (1 + odds)
   Floats opacity;
@@ -83,6 +89,21 @@ inline void place_centre(const Parameters& p, const Eye& eye, Geometry& g) {
   g.direction[2] = dz * g.inv_distance;
 }
 
+// Mip-Splatting's 3D smoothing filter (Yu et al. 2024, eq. 9): a splat is drawn as if blurred in the world by a ball of
+// standard deviation `smoothing`, its opacity falling as its volume grows.
+inline void smooth_scale(Floats smoothing, int k, Geometry& g) {
+  g.sound = both(g.sound, is_finite(smoothing));
+  const Mask some = greater(smoothing, all(1e-15f));   // less would be lost when squared
+  const Floats own = g.scale[k] * g.scale[k], whole = own + smoothing * smoothing;
+  g.kept[k] = choose(some, own / whole, all(1.f));
+  g.scale[k] = choose(some, square_root(whole), g.scale[k]);
+}
+
+inline void fade_smoothed(Geometry& g) { g.log2_fade = .5f * log2_approx(g.kept[0] * g.kept[1] * g.kept[2]); }
+
+// Mip-Splatting's 2D Mip filter (eq. 10): what the low-pass adds to the ellipse's area it takes from the opacity.
+inline void fade_flattened(Geometry& g) { g.log2_fade = g.log2_fade + .5f * log2_approx(g.sharp_det * g.inv_det); }
+
 inline void place_axes(const Parameters& p, const Eye& eye, Geometry& g) {
   g.w = p[kQuaternion], g.qx = p[kQuaternion + 1], g.qy = p[kQuaternion + 2], g.qz = p[kQuaternion + 3];
   g.inv_norm = 1.f / square_root(g.w * g.w + g.qx * g.qx + g.qy * g.qy + g.qz * g.qz);
@@ -94,6 +115,7 @@ inline void place_axes(const Parameters& p, const Eye& eye, Geometry& g) {
     const Floats log_scale = p[kLogScale + k];
     g.sound = both(g.sound, is_finite(log_scale));   // the exponential would hide a NaN
     g.scale[k] = exponential(log_scale);
+    if (p.smoothing) smooth_scale(load(p.smoothing), k, g);
     for (int i = 0; i < 3; ++i) {
       g.turn[i * 3 + k] = c[i * 3] * r[k] + c[i * 3 + 1] * r[3 + k] + c[i * 3 + 2] * r[6 + k];
       g.axes[i * 3 + k] = g.turn[i * 3 + k] * g.scale[k];
@@ -122,7 +144,8 @@ inline void flatten(const Eye& eye, Geometry& g) {
   c[0] = a[1] * b[2] - a[2] * b[1];
   c[1] = a[2] * b[0] - a[0] * b[2];
   c[2] = a[0] * b[1] - a[1] * b[0];
-  g.det = c[0] * c[0] + c[1] * c[1] + c[2] * c[2] + kLowPass * (aa + bb) + kLowPass * kLowPass;
+  g.sharp_det = c[0] * c[0] + c[1] * c[1] + c[2] * c[2];
+  g.det = g.sharp_det + kLowPass * (aa + bb) + kLowPass * kLowPass;
   g.inv_det = 1.f / g.det;
   g.conic_xx = g.yy * g.inv_det;
   g.conic_xy = -g.xy * g.inv_det;
@@ -134,6 +157,9 @@ inline Geometry look_at(const Parameters& p, const Eye& eye) {
   place_centre(p, eye, g);
   place_axes(p, eye, g);
   flatten(eye, g);
+  g.log2_fade = zeros();
+  if (p.smoothing) fade_smoothed(g);
+  if (eye.antialiased) fade_flattened(g);
   const Floats logit = p[kLogitOpacity];
   g.sound = both(g.sound, is_finite(logit));
   g.odds = exponential(-logit);

@@ -19,7 +19,7 @@ inline Floats reach_of(Floats log2_opacity) {
 inline unsigned project_group(const Parameters& p, const Eye& eye, int degree, unsigned lanes, Record* records,
                               float* depths) {
   const Geometry g = look_at(p, eye);
-  const Floats log2_opacity = -log2_approx(1.f + g.odds), reach = reach_of(log2_opacity);
+  const Floats log2_opacity = g.log2_fade - log2_approx(1.f + g.odds), reach = reach_of(log2_opacity);
   const Floats px = g.j00 * g.x + eye.cx, py = g.j11 * g.y + eye.cy;
   const Floats half_width = square_root(maximum(reach * g.xx, zeros()));
   const Floats half_height = square_root(maximum(reach * g.yy, zeros()));
@@ -76,7 +76,7 @@ void project(Workspace& ws, Pool& pool, const Splats& splats) {
   ws.records.reserve(padded);
   ws.depths.reserve(padded);
   ws.visible.reserve(padded);
-  const Eye eye = make_eye(ws.camera);
+  const Eye eye = make_eye(ws.camera, ws.antialiased);
   pool.run((blocks + chunk - 1) / chunk, [&](int task, int) {
     const int end = least(blocks, (task + 1) * chunk);
     for (int b = task * chunk; b < end; ++b) {
@@ -85,8 +85,8 @@ void project(Workspace& ws, Pool& pool, const Splats& splats) {
       for (int group = 0; group < kGroups; ++group) {
         const int first = b * kLanes + group * kWidth;
         const unsigned lanes = real_lanes(first, splats.count);
-        const unsigned visible = lanes ? project_group(Parameters{block + group * kWidth}, eye, splats.degree, lanes,
-                                                       &ws.records[first], &ws.depths[first])
+        const unsigned visible = lanes ? project_group(Parameters{block + group * kWidth, ws.smoothing_at(first)}, eye,
+                                                       splats.degree, lanes, &ws.records[first], &ws.depths[first])
                                        : 0u;
         for (int l = 0; l < kWidth; ++l) ws.visible[first + l] = visible >> l & 1;
       }

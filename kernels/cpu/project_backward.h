@@ -25,12 +25,28 @@ struct JacobianGradient {
   Floats j00, j02, j11, j12;
 };
 
-// Through the flattened covariance to the Jacobian and to the splat's axes in the camera (d_axes, 9).
-inline JacobianGradient covariance_backward(const Geometry& g, const EllipseGradient& e, Floats* d_axes) {
-  JacobianGradient d = {zeros(), zeros(), zeros(), zeros()};
+// By the rows, of the 2D Mip filter's factor f = sqrt(|c|^2 / det), c = a x b: with b x c and c x a the gradients of
+// |c|^2 / 2, that of log f is (b x c) (1 / |c|^2 - 1 / det) - low-pass a / det. The difference is taken as one quotient.
+inline void fade_gradient(const Geometry& g, Floats d_log_fade, Floats* d_x, Floats* d_y) {
+  const Floats *a = g.row_x, *b = g.row_y, *c = g.cross;
+  const Floats spread = d_log_fade * kLowPass * g.inv_det;
+  const Floats sharp = spread * (g.xx + g.yy - kLowPass) / g.sharp_det;
   for (int k = 0; k < 3; ++k) {
-    const Floats d_x = 2.f * e.xx * g.row_x[k] + e.xy * g.row_y[k];
-    const Floats d_y = 2.f * e.yy * g.row_y[k] + e.xy * g.row_x[k];
+    const int i = (k + 1) % 3, j = (k + 2) % 3;
+    d_x[k] = sharp * (b[i] * c[j] - b[j] * c[i]) - spread * a[k];
+    d_y[k] = sharp * (c[i] * a[j] - c[j] * a[i]) - spread * b[k];
+  }
+}
+
+// Through the flattened covariance to the Jacobian and to the splat's axes in the camera (d_axes, 9).
+inline JacobianGradient covariance_backward(const Geometry& g, const Eye& eye, const EllipseGradient& e,
+                                            Floats d_log_fade, Floats* d_axes) {
+  JacobianGradient d = {zeros(), zeros(), zeros(), zeros()};
+  Floats faded_x[3] = {zeros(), zeros(), zeros()}, faded_y[3] = {zeros(), zeros(), zeros()};
+  if (eye.antialiased) fade_gradient(g, d_log_fade, faded_x, faded_y);
+  for (int k = 0; k < 3; ++k) {
+    const Floats d_x = faded_x[k] + 2.f * e.xx * g.row_x[k] + e.xy * g.row_y[k];
+    const Floats d_y = faded_y[k] + 2.f * e.yy * g.row_y[k] + e.xy * g.row_x[k];
     d.j00 = d.j00 + d_x * g.axes[k];
     d.j02 = d.j02 + d_x * g.axes[6 + k];
     d.j11 = d.j11 + d_y * g.axes[3 + k];
@@ -42,9 +58,21 @@ inline JacobianGradient covariance_backward(const Geometry& g, const EllipseGrad
   return d;
 }
 
+// Adds the 2D Mip filter's part: scaling axis k scales a_k and b_k, and a_k (b x c)_k + b_k (c x a)_k = |c|^2 - c_k^2.
+inline void fade_by_log_scale(const Geometry& g, Floats d_log_fade, Floats* out) {
+  const Floats *a = g.row_x, *b = g.row_y, *c = g.cross;
+  const Floats spread = d_log_fade * kLowPass * g.inv_det, sharp = (g.xx + g.yy - kLowPass) / g.sharp_det;
+  for (int k = 0; k < 3; ++k) {
+    const int i = (k + 1) % 3, j = (k + 2) % 3;
+    out[kLogScale + k] =
+        out[kLogScale + k] + spread * (sharp * (c[i] * c[i] + c[j] * c[j]) - (a[k] * a[k] + b[k] * b[k]));
+  }
+}
+
 // log alpha = -d^T K d / 2 + ... grows by (d^T K a_k)^2 with log scale k, a_k being axis k in the picture. K a is taken
 // as (b x (a x b) + low-pass a) / det and its like, not from the rounded K: for a needle that would lose its length.
-inline void log_scale_gradient(const Geometry& g, const Floats* sums, Floats* out) {
+inline void log_scale_gradient(const Geometry& g, const Parameters& p, const Eye& eye, const Floats* sums,
+                               Floats* out) {
   const Floats *a = g.row_x, *b = g.row_y, *c = g.cross;
   for (int k = 0; k < 3; ++k) {
     const int i = (k + 1) % 3, j = (k + 2) % 3;
@@ -52,6 +80,10 @@ inline void log_scale_gradient(const Geometry& g, const Floats* sums, Floats* ou
     const Floats y = (c[i] * a[j] - c[j] * a[i] + kLowPass * b[k]) * g.inv_det;
     out[kLogScale + k] = x * x * sums[kExx] + 2.f * x * y * sums[kExy] + y * y * sums[kEyy];
   }
+  if (eye.antialiased) fade_by_log_scale(g, sums[kE], out);
+  if (p.smoothing)   // log f = sum_k log(scale_k / smoothed scale_k), and kept = d log smoothed scale / d log scale
+    for (int k = 0; k < 3; ++k)
+      out[kLogScale + k] = g.kept[k] * out[kLogScale + k] + (1.f - g.kept[k]) * sums[kE];
 }
 
 // Axes = camera rotation * splat rotation * scale: to the quaternion as it is stored, unnormalised.
@@ -74,9 +106,9 @@ inline void axes_backward(const Geometry& g, const Eye& eye, const Floats* d_axe
   out[kQuaternion + 3] = (dz - along * z) * g.inv_norm;
 }
 
-// Colour to coefficients and to the direction of sight, which turns as the centre moves (d_mean, added to).
+// Colour to coefficients and to the direction of sight, which turns as the centre moves in the world (d_sight).
 inline void color_backward(const Parameters& p, const Geometry& g, int degree, const Floats* sums, Floats* out,
-                           Floats* d_mean) {
+                           Floats* d_sight) {
   const int count = coefficient_count(degree);
   const Floats *n = g.direction;
   Floats basis[16], raw[3], d_color[3], d_basis[16], d[3];
@@ -92,36 +124,55 @@ inline void color_backward(const Parameters& p, const Geometry& g, int degree, c
   }
   sh_gradient(degree, n[0], n[1], n[2], d_basis, d);
   const Floats along = d[0] * n[0] + d[1] * n[1] + d[2] * n[2];
-  for (int k = 0; k < 3; ++k) d_mean[k] = d_mean[k] + (d[k] - along * n[k]) * g.inv_distance;
+  for (int k = 0; k < 3; ++k) d_sight[k] = (d[k] - along * n[k]) * g.inv_distance;
 }
 
 // Where the Jacobian is not held, j02 = -fx x / z^2 moves with x and z; where it is, with z only.
+// d_point: by the centre in the camera.
 inline void centre_backward(const Geometry& g, const Eye& eye, const EllipseGradient& e, const JacobianGradient& j,
-                            Floats d_z, Floats* d_mean) {
+                            Floats d_z, Floats* d_point) {
   const Mask free_x = within(g.u, all(eye.u_low), all(eye.u_high));
   const Mask free_y = within(g.v, all(eye.v_low), all(eye.v_high));
   const Floats fx_z2 = g.j00 * g.inv_z, fy_z2 = g.j11 * g.inv_z;
-  const Floats dx = g.j00 * e.px - keep(free_x, fx_z2 * j.j02);
-  const Floats dy = g.j11 * e.py - keep(free_y, fy_z2 * j.j12);
-  const Floats dz = d_z - (fx_z2 * g.x * e.px + fy_z2 * g.y * e.py) - fx_z2 * j.j00 - fy_z2 * j.j11 +
-                    fx_z2 * g.u_held * j.j02 + fy_z2 * g.v_held * j.j12 + keep(free_x, fx_z2 * g.u * j.j02) +
-                    keep(free_y, fy_z2 * g.v * j.j12);
+  d_point[0] = g.j00 * e.px - keep(free_x, fx_z2 * j.j02);
+  d_point[1] = g.j11 * e.py - keep(free_y, fy_z2 * j.j12);
+  d_point[2] = d_z - (fx_z2 * g.x * e.px + fy_z2 * g.y * e.py) - fx_z2 * j.j00 - fy_z2 * j.j11 +
+               fx_z2 * g.u_held * j.j02 + fy_z2 * g.v_held * j.j12 + keep(free_x, fx_z2 * g.u * j.j02) +
+               keep(free_y, fy_z2 * g.v * j.j12);
+}
+
+// Adds what a register of splats has to say about the camera: with exp((v, w)) before cam_from_world a point x and an
+// axis a in the camera move by v + w x x and w x a, and directions of sight turn as if the splat had moved by v alone.
+inline void pose_backward(const Geometry& g, const Eye& eye, Mask visible, const Floats* d_point, const Floats* d_axes,
+                          const Floats* d_sight, Floats* d_camera) {
   const float* r = eye.rotation;
-  for (int k = 0; k < 3; ++k) d_mean[k] = d_mean[k] + r[k] * dx + r[3 + k] * dy + r[6 + k] * dz;
+  const Floats point[3] = {g.x, g.y, g.z};
+  for (int i = 0; i < 3; ++i) {
+    const int j = (i + 1) % 3, k = (i + 2) % 3;
+    const Floats moved = d_point[i] + r[3 * i] * d_sight[0] + r[3 * i + 1] * d_sight[1] + r[3 * i + 2] * d_sight[2];
+    Floats turned = point[j] * d_point[k] - point[k] * d_point[j];
+    for (int axis = 0; axis < 3; ++axis)
+      turned = turned + g.axes[3 * j + axis] * d_axes[3 * k + axis] - g.axes[3 * k + axis] * d_axes[3 * j + axis];
+    d_camera[i] = d_camera[i] + keep(visible, moved);
+    d_camera[3 + i] = d_camera[3 + i] + keep(visible, turned);
+  }
 }
 
 // All gradients of one register of splats into out[0 .. 11 + 3 (degree + 1)^2), lanes outside of `visible` 0; and the
-// pixels' pull on the centre, which densification watches.
+// pixels' pull on the centre, which densification watches. d_camera (6) is added to unless null.
 inline void project_group_backward(const Parameters& p, const Geometry& g, const Eye& eye, int degree, Mask visible,
-                                   const Floats* sums, Floats* out, EllipseGradient* ellipse) {
+                                   const Floats* sums, Floats* out, EllipseGradient* ellipse, Floats* d_camera) {
   *ellipse = ellipse_gradient(g, sums);
-  Floats d_axes[9], d_mean[3] = {zeros(), zeros(), zeros()};
-  const JacobianGradient j = covariance_backward(g, *ellipse, d_axes);
-  log_scale_gradient(g, sums, out);
+  Floats d_axes[9], d_point[3], d_sight[3];
+  const JacobianGradient j = covariance_backward(g, eye, *ellipse, sums[kE], d_axes);
+  log_scale_gradient(g, p, eye, sums, out);
   axes_backward(g, eye, d_axes, out);
-  color_backward(p, g, degree, sums, out, d_mean);
-  centre_backward(g, eye, *ellipse, j, sums[kDepth], d_mean);
-  for (int k = 0; k < 3; ++k) out[kMean + k] = d_mean[k];
+  color_backward(p, g, degree, sums, out, d_sight);
+  centre_backward(g, eye, *ellipse, j, sums[kDepth], d_point);
+  if (d_camera) pose_backward(g, eye, visible, d_point, d_axes, d_sight, d_camera);
+  const float* r = eye.rotation;
+  for (int k = 0; k < 3; ++k)
+    out[kMean + k] = d_sight[k] + r[k] * d_point[0] + r[3 + k] * d_point[1] + r[6 + k] * d_point[2];
   out[kLogitOpacity] = sums[kE] * (1.f - g.opacity);   // e is by log alpha
   if (bits(visible) != (1u << kWidth) - 1)
     for (int k = 0; k < kHarmonics + 3 * coefficient_count(degree); ++k) out[k] = keep(visible, out[k]);

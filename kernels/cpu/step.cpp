@@ -41,9 +41,21 @@ void fit_plane(Scratch<float>& plane, std::size_t floats, bool clear) {
   if (clear) std::memset(plane.data(), 0, floats * sizeof(float));
 }
 
+// A copy, because the backward pass needs it again and registers are read whole.
+void take_filters(Workspace& ws, const Splats& splats, const Filters& filters) {
+  ws.antialiased = filters.antialiased;
+  ws.smoothed = filters.smoothing != nullptr;
+  if (!ws.smoothed) return;
+  const std::size_t count = splats.count, padded = static_cast<std::size_t>(splats.block_count()) * kLanes;
+  ws.smoothing.reserve(padded);
+  std::memcpy(ws.smoothing.data(), filters.smoothing, count * sizeof(float));
+  for (std::size_t i = count; i < padded; ++i) ws.smoothing[i] = 0;
+}
+
 void draw(Workspace& ws, Pool& pool, const Level& level, const Camera& camera, const Splats& splats,
-          const float* background, const float* kept, bool with_depth, PhaseClock& clock) {
+          const float* background, const float* kept, bool with_depth, const Filters& filters, PhaseClock& clock) {
   fit_planes(ws, camera.width, camera.height, with_depth);
+  take_filters(ws, splats, filters);
   ws.camera = camera;
   ws.tiles_x = (camera.width + level.tile_width - 1) / level.tile_width;
   ws.tiles_y = (camera.height + level.tile_height - 1) / level.tile_height;
@@ -93,9 +105,9 @@ void fit_planes(Workspace& ws, int width, int height, bool with_depth) {
 }
 
 void render(Workspace& ws, Pool& pool, const Level& level, const Camera& camera, const Splats& splats,
-            const float* background, bool with_depth) {
+            const float* background, bool with_depth, const Filters& filters) {
   PhaseClock clock(ws.phase_ms);
-  draw(ws, pool, level, camera, splats, background, nullptr, with_depth, clock);
+  draw(ws, pool, level, camera, splats, background, nullptr, with_depth, filters, clock);
 }
 
 void render_backward(Workspace& ws, Pool& pool, const Level& level, const Splats& splats, float* gradients) {
@@ -104,17 +116,19 @@ void render_backward(Workspace& ws, Pool& pool, const Level& level, const Splats
   clock.done(kBackward);
   GradientSink sink;
   sink.gradients = gradients;
+  sink.pose_gradient = true;
   level.update(ws, pool, splats, sink);
   clock.done(kUpdate);
 }
 
 Loss train_step(Workspace& ws, Pool& pool, const Level& level, const Camera& camera, Splats splats,
                 float* first_moments, float* second_moments, Photo& photo, const StepOptions& options,
-                const Statistics& statistics) {
+                const Statistics& statistics, const float* smoothing) {
   splats.degree = options.sh_degree;
   const PhotoPlanes& planes = photo.planes(level, pool);
   PhaseClock clock(ws.phase_ms);
-  draw(ws, pool, level, camera, splats, options.background, planes.masked ? planes.kept.data() : nullptr, false, clock);
+  draw(ws, pool, level, camera, splats, options.background, planes.masked ? planes.kept.data() : nullptr, false,
+       {options.antialiased, smoothing}, clock);
   const Loss loss = level.photo_loss(ws, pool, planes, options.ssim_weight);
   clock.done(kLossPhase);
   level.backward(ws, pool, splats.count, false, options.deterministic);
@@ -126,6 +140,7 @@ Loss train_step(Workspace& ws, Pool& pool, const Level& level, const Camera& cam
   sink.gradient_norms = statistics.gradient_norms;
   sink.views = statistics.views;
   sink.max_radii = statistics.max_radii;
+  sink.pose_gradient = options.pose_gradient;
   level.update(ws, pool, splats, sink);
   clock.done(kUpdate);
   return loss;

@@ -32,6 +32,13 @@ struct StepOptions {
   float ssim_weight = 0.2f;
   float background[3] = {0, 0, 0};
   bool deterministic = false;
+  bool antialiased = false, pose_gradient = false;
+};
+
+// Mip-Splatting's filters: of the picture, and of the splats (count,) in world units, null for none.
+struct Filters {
+  bool antialiased = false;
+  const float* smoothing = nullptr;
 };
 
 struct Statistics {   // (count,) each, or null; see SplatStatistics in kernels/steps.py
@@ -40,15 +47,16 @@ struct Statistics {   // (count,) each, or null; see SplatStatistics in kernels/
 
 // Phases project to forward. With depth, ws.left and ws.depth are ready for render_backward too.
 void render(Workspace& ws, Pool& pool, const Level& level, const Camera& camera, const Splats& splats,
-            const float* background, bool with_depth);
+            const float* background, bool with_depth, const Filters& filters);
 
-// From ws.d_image, ws.d_left and ws.d_depth to the gradients of the parameters. Only after `render` with depth.
+// From ws.d_image, ws.d_left and ws.d_depth to the gradients of the parameters and to ws.d_camera. Only after `render`
+// with depth.
 void render_backward(Workspace& ws, Pool& pool, const Level& level, const Splats& splats, float* gradients);
 
 // One step, in place. Splats.degree is overruled by the options.
 Loss train_step(Workspace& ws, Pool& pool, const Level& level, const Camera& camera, Splats splats,
                 float* first_moments, float* second_moments, Photo& photo, const StepOptions& options,
-                const Statistics& statistics);
+                const Statistics& statistics, const float* smoothing);
 
 void fit_planes(Workspace& ws, int width, int height, bool with_depth);
 

@@ -56,6 +56,7 @@ struct GradientSink {
   AdamOptions adam;
   // Statistics for densification, each (count,) or null; see SplatStatistics in kernels/steps.py.
   float *gradient_norms = nullptr, *views = nullptr, *max_radii = nullptr;
+  bool pose_gradient = false;                    // add up the camera's gradient too
 };
 
 struct Loss {

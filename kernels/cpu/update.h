@@ -75,21 +75,22 @@ struct UpdateContext {
   int used;   // parameters up to the last harmonic that is read; those beyond are not touched
 };
 
-inline void update_group(const UpdateContext& u, std::size_t offset, int first) {
+// d_camera (6) is added to unless null.
+inline void update_group(const UpdateContext& u, std::size_t offset, int first, Floats* d_camera) {
   const std::uint32_t real = real_lanes(first, u.splats.count);
   if (!real) return;
   const std::uint32_t visible = read_lanes(&u.ws.visible[first]);
   const AdamOptions& o = u.sink.adam;
   const bool moves = u.sink.first_moments && (visible || o.dense);
   if (!moves && !u.sink.gradients && !visible) return;
-  const Parameters p{u.splats.blocks + offset};
+  const Parameters p{u.splats.blocks + offset, u.ws.smoothing_at(first)};
   Floats out[kParameters];
   if (visible) {
     Floats sums[kDepth + 1];
     collect_sums(u.ws, first, sums);
     const Geometry g = look_at(p, u.eye);
     EllipseGradient ellipse;
-    project_group_backward(p, g, u.eye, u.splats.degree, mask_from_bits(visible), sums, out, &ellipse);
+    project_group_backward(p, g, u.eye, u.splats.degree, mask_from_bits(visible), sums, out, &ellipse, d_camera);
     if (u.sink.gradient_norms) note_statistics(u.sink, u.eye, g, ellipse, visible, first);
   } else {
     for (int k = 0; k < u.used; ++k) out[k] = zeros();
@@ -125,17 +126,26 @@ inline void prefetch_update(const UpdateContext& u, std::size_t offset, int firs
 void update(Workspace& ws, Pool& pool, const Splats& splats, const GradientSink& sink) {
   constexpr int kChunk = 16;
   const int blocks = splats.block_count();
-  const UpdateContext u{ws, splats, sink, make_eye(ws.camera), AdamConstants(sink.adam),
+  const int tasks = (blocks + kChunk - 1) / kChunk;
+  const UpdateContext u{ws, splats, sink, make_eye(ws.camera, ws.antialiased), AdamConstants(sink.adam),
                         kHarmonics + 3 * coefficient_count(splats.degree)};
-  pool.run((blocks + kChunk - 1) / kChunk, [&](int task, int) {
+  if (sink.pose_gradient) ws.partial_sums.reserve(6 * static_cast<std::size_t>(tasks));
+  pool.run(tasks, [&](int task, int) {
     const int end = least(blocks, (task + 1) * kChunk);
+    Floats sums[6] = {zeros(), zeros(), zeros(), zeros(), zeros(), zeros()};
+    Floats* d_camera = sink.pose_gradient ? sums : nullptr;
     for (int b = task * kChunk; b < end; ++b) {
       const std::size_t offset = static_cast<std::size_t>(b) * kBlockFloats;
       if (b + 1 < blocks) prefetch_update(u, offset + kBlockFloats, (b + 1) * kLanes);
       for (int group = 0; group < kGroups; ++group)
-        update_group(u, offset + group * kWidth, b * kLanes + group * kWidth);
+        update_group(u, offset + group * kWidth, b * kLanes + group * kWidth, d_camera);
     }
+    for (int k = 0; d_camera && k < 6; ++k) ws.partial_sums[6 * static_cast<std::size_t>(task) + k] = sum(sums[k]);
   });
+  for (int k = 0; sink.pose_gradient && k < 6; ++k) {   // in the order of tasks: the same on any number of threads
+    ws.d_camera[k] = 0;
+    for (int task = 0; task < tasks; ++task) ws.d_camera[k] += ws.partial_sums[6 * static_cast<std::size_t>(task) + k];
+  }
 }
 
 }  // namespace diorama::DIORAMA_LEVEL

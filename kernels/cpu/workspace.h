@@ -75,7 +75,11 @@ struct Workspace {
   // Planes. image: 3; left: transmittance that no splat took; depth: sum of weight times z; d_...: loss gradients.
   Scratch<float> image, left, depth, d_image, d_left, d_depth;
 
-  // Per splat.
+  // Per splat. smoothing: as given (see smooth_scale in geometry.h), padded with zeros; used when `smoothed`.
+  Scratch<float> smoothing;
+  bool smoothed = false;
+  bool antialiased = false;   // opacities make up for the low-pass
+  [[gnu::always_inline]] const float* smoothing_at(int splat) { return smoothed ? &smoothing[splat] : nullptr; }
   Scratch<Record> records;
   Scratch<float> depths;
   Scratch<std::uint8_t> visible;
@@ -96,6 +100,7 @@ struct Workspace {
   int slot_count = 0;
 
   Scratch<double> partial_sums;
+  double d_camera[6] = {};   // gradient by the twist (v, w) of exp((v, w)) * cam_from_world, where asked for
   double phase_ms[kPhases] = {};
 };
 
