@@ -31,6 +31,7 @@ from ._machine import (
     simd_levels,
     thread_count,
 )
+from ._outputs import Contribution, contribution, median_depth, render_features, render_features_backward
 from ._picture import Context, Rendered, render, render_backward
 from ._training import (
     PHASES,
@@ -54,6 +55,7 @@ __all__ = [
     "PHASES",
     "QUATERNION",
     "Context",
+    "Contribution",
     "Photo",
     "Rendered",
     "SplatArrays",
@@ -63,11 +65,15 @@ __all__ = [
     "View",
     "add_mcmc_noise",
     "blocks_from_rows",
+    "contribution",
     "free_memory",
+    "median_depth",
     "pack",
     "photo_loss",
     "render",
     "render_backward",
+    "render_features",
+    "render_features_backward",
     "rows_from_blocks",
     "set_photo_memory",
     "set_simd_level",

@@ -21,8 +21,11 @@ class Context:
     native: _native.Context
     blocks: Floats
     count: int
+    size: tuple[int, int]
+    """Height and width of the picture."""
     d_camera: Floats = field(default_factory=lambda: np.zeros(6, np.float32))
-    """(6,): the loss's gradient by the camera, from the last `render_backward`; see `StepStats.d_camera`."""
+    """(6,): the loss's gradient by the camera, from the last `render_backward` or
+    `render_features_backward`; see `StepStats.d_camera`."""
 
     @property
     def visible(self) -> npt.NDArray[np.bool_]:
@@ -30,6 +33,13 @@ class Context:
         flags = np.empty(self.count, np.uint8)
         _native.visible(self.native, flags)
         return flags.astype(np.bool_)
+
+    def ellipses(self) -> tuple[Floats, Floats]:
+        """Centres (count, 2) in pixels, and half sizes (count, 2) of the box outside of which alpha is below
+        `twin.MIN_ALPHA`, 1e-4 of them wider for rounding's sake; zeros for splats out of sight."""
+        centres, extents = np.zeros((self.count, 2), np.float32), np.zeros((self.count, 2), np.float32)
+        _native.ellipses(self.native, centres, extents)
+        return centres, extents
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,23 +106,37 @@ def render(
         antialiased,
         smoothing,
     )
-    return Rendered(rgb, alpha, depth, Context(native, blocks, count))
+    return Rendered(rgb, alpha, depth, Context(native, blocks, count, (view.height, view.width)))
 
 
 def render_backward(
-    context: Context, d_rgb: Floats, d_alpha: Floats | None = None, d_depth: Floats | None = None
+    context: Context,
+    d_rgb: Floats,
+    d_alpha: Floats | None = None,
+    d_depth: Floats | None = None,
+    *,
+    d_centres: Floats | None = None,
+    abs_d_centres: Floats | None = None,
 ) -> Floats:
     """The loss's gradient by the splats, in blocks like theirs, from its gradient by a picture.
 
     Args:
         context: of the picture. May be used several times.
         d_rgb: (H, W, 3). d_alpha, d_depth: (H, W), None for zero.
+        d_centres: (count, 2) or None, changed: receives the gradient by the centres in the picture, in pixels, of the
+            splats in sight.
+        abs_d_centres: like it, with each pixel's share counted without its sign; see `SplatStatistics`.
 
     Returns:
         (B, 59, 16) float32; zero for splats out of sight, coefficients above the picture's SH degree and padding. Sets
         `context.d_camera` beside.
     """
     require_array(d_rgb, "d_rgb")
+    for array, name in ((d_centres, "d_centres"), (abs_d_centres, "abs_d_centres")):
+        if array is not None:
+            require_array(array, name, writable=True)
     d_blocks = zero_blocks(len(context.blocks) * context.blocks.shape[2])
-    _native.render_backward(context.native, context.blocks, d_rgb, d_alpha, d_depth, d_blocks, context.d_camera)
+    _native.render_backward(
+        context.native, context.blocks, d_rgb, d_alpha, d_depth, d_blocks, context.d_camera, d_centres, abs_d_centres
+    )
     return d_blocks

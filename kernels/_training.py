@@ -133,15 +133,19 @@ class SplatStatistics:
         3DGS's units: a threshold of 2e-4 carries over).
     views: how many pictures showed the splat.
     max_radii_px: the largest radius in any, three standard deviations of the longer axis.
+    abs_gradient_norms: like `gradient_norms`, but each pixel's gradient counts without its sign, x and y apart, so that
+        pulls to opposite sides do not cancel (AbsGS, Ye et al. 2024, eq. 5; gsplat's `absgrad`). None: not worked out,
+        at no cost.
     """
 
     gradient_norms: Floats
     views: Floats
     max_radii_px: Floats
+    abs_gradient_norms: Floats | None = None
 
     @staticmethod
-    def zeros(count: int) -> SplatStatistics:
-        return SplatStatistics(*(np.zeros(count, np.float32) for _ in range(3)))
+    def zeros(count: int, *, absolute: bool = False) -> SplatStatistics:
+        return SplatStatistics(*(np.zeros(count, np.float32) for _ in range(4 if absolute else 3)))
 
 
 def train_step(
@@ -186,6 +190,7 @@ def train_step(
         s.views if s else None,
         s.max_radii_px if s else None,
         smoothing,
+        s.abs_gradient_norms if s else None,
     )
     d_camera = np.array(result.d_camera, np.float32) if config.pose_gradient else None
     phase_ms = tuple(result.phase_ms)

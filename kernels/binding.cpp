@@ -24,6 +24,7 @@ namespace {
 
 using Array = nb::ndarray<>;            // of any kind, writable
 using Input = nb::ndarray<nb::ro>;      // of any kind
+constexpr int kMaxChannels = 4096;
 using Shape = std::initializer_list<std::int64_t>;   // -1: any size
 
 template <class A>
@@ -134,24 +135,102 @@ void visible_of(Context& context, const Array& out) {
 }
 
 void backward_into(Context& context, const Input& blocks, const Input& d_rgb, const std::optional<Input>& d_alpha,
-                   const std::optional<Input>& d_depth, const Array& d_blocks, const Array& d_camera) {
+                   const std::optional<Input>& d_depth, const Array& d_blocks, const Array& d_camera,
+                   const std::optional<Array>& d_centres, const std::optional<Array>& abs_d_centres) {
   const Splats splats =
       splats_of(blocks_of(blocks, "blocks", SIZE_MAX), blocks.shape(0), context.count, context.degree);
   const std::int64_t h = context.camera.height, w = context.camera.width;
   const auto* rgb = data_of<const float>(d_rgb, "d_rgb", {h, w, 3}, "float32(H, W, 3) like the picture");
   const auto* alpha = d_alpha ? data_of<const float>(*d_alpha, "d_alpha", {h, w}, "float32(H, W) like the picture") : nullptr;
   const auto* depth = d_depth ? data_of<const float>(*d_depth, "d_depth", {h, w}, "float32(H, W) like the picture") : nullptr;
-  float* gradients = blocks_of(d_blocks, "d_blocks", blocks.shape(0));
   float* pose = data_of<float>(d_camera, "d_camera", {6}, "float32(6,)");
+  PictureGradients out;
+  out.splats = blocks_of(d_blocks, "d_blocks", blocks.shape(0));
+  const auto pairs = [&](const Array& a, const char* name) {
+    return data_of<float>(a, name, {context.count, 2}, "float32(count, 2)");
+  };
+  if (d_centres) out.centres = pairs(*d_centres, "d_centres");
+  if (abs_d_centres) out.abs_centres = pairs(*abs_d_centres, "abs_d_centres");
   nb::gil_scoped_release release;
   Turn turn;
   Workspace& ws = *context.workspace;
   context.workspace.spoil();
   write_planes(ws.layout, rgb, 3, ws.d_image.data());
   set_extra_gradients(ws, alpha, depth);
-  render_backward(ws, turn.pool(), context.level, splats, gradients);
+  render_backward(ws, turn.pool(), context.level, splats, out);
   context.workspace.keep();
   for (int k = 0; k < 6; ++k) pose[k] = static_cast<float>(ws.d_camera[k]);
+}
+
+Features features_of(const Input& features, const Context& context) {
+  Features f;
+  f.values = data_of<const float>(features, "features", {context.count, -1}, "float32(count, C)");
+  f.channels = static_cast<int>(features.shape(1));
+  if (f.channels > kMaxChannels) throw nb::value_error("features have more than 4096 channels");
+  return f;
+}
+
+void features_into(Context& context, const Input& values, const Array& picture) {
+  const Features features = features_of(values, context);
+  const std::int64_t h = context.camera.height, w = context.camera.width;
+  float* out = data_of<float>(picture, "picture", {h, w, features.channels}, "float32(H, W, C)");
+  nb::gil_scoped_release release;
+  Turn turn;
+  render_features(*context.workspace, turn.pool(), context.level, features, out);
+}
+
+void features_backward_into(Context& context, const Input& blocks, const Input& values, const Input& d_picture,
+                            const Array& d_features, const Array& d_blocks, const Array& d_camera) {
+  const Splats splats =
+      splats_of(blocks_of(blocks, "blocks", SIZE_MAX), blocks.shape(0), context.count, context.degree);
+  const Features features = features_of(values, context);
+  const std::int64_t h = context.camera.height, w = context.camera.width, c = features.channels;
+  const auto* gradient = data_of<const float>(d_picture, "d_picture", {h, w, c}, "float32(H, W, C) like the picture");
+  float* by_features = data_of<float>(d_features, "d_features", {context.count, c}, "float32(count, C)");
+  float* pose = data_of<float>(d_camera, "d_camera", {6}, "float32(6,)");
+  float* by_splats = blocks_of(d_blocks, "d_blocks", blocks.shape(0));
+  nb::gil_scoped_release release;
+  Turn turn;
+  context.workspace.spoil();
+  render_features_backward(*context.workspace, turn.pool(), context.level, splats, features, gradient, by_features,
+                           by_splats);
+  context.workspace.keep();
+  for (int k = 0; k < 6; ++k) pose[k] = static_cast<float>(context.workspace->d_camera[k]);
+}
+
+void contribution_into(Context& context, const std::optional<Input>& weight_map, const Array& total, const Array& most,
+                       const Array& pixels) {
+  const std::int64_t h = context.camera.height, w = context.camera.width;
+  const auto* map =
+      weight_map ? data_of<const float>(*weight_map, "weight_map", {h, w}, "float32(H, W) like the picture") : nullptr;
+  ContributionSink out;
+  out.total = data_of<float>(total, "total", {context.count}, "float32(count,)");
+  out.most = data_of<float>(most, "most", {context.count}, "float32(count,)");
+  out.pixels = data_of<std::int32_t>(pixels, "pixels", {context.count}, "int32(count,)");
+  nb::gil_scoped_release release;
+  Turn turn;
+  context.workspace.spoil();
+  contribution(*context.workspace, turn.pool(), context.level, context.count, map, out);
+  context.workspace.keep();
+}
+
+void median_depth_into(Context& context, const Array& picture) {
+  const std::int64_t h = context.camera.height, w = context.camera.width;
+  float* out = data_of<float>(picture, "picture", {h, w}, "float32(H, W)");
+  nb::gil_scoped_release release;
+  Turn turn;
+  median_depth(*context.workspace, turn.pool(), context.level, out);
+}
+
+void ellipses_into(Context& context, const Array& centres, const Array& extents) {
+  auto* centre = data_of<float>(centres, "centres", {context.count, 2}, "float32(count, 2)");
+  auto* extent = data_of<float>(extents, "extents", {context.count, 2}, "float32(count, 2)");
+  for (int i = 0; i < context.count; ++i) {
+    if (!context.workspace->visible[i]) continue;
+    const Record& r = context.workspace->records[i];
+    centre[2 * i] = r.mean_x, centre[2 * i + 1] = r.mean_y;
+    extent[2 * i] = r.extent_x, extent[2 * i + 1] = r.extent_y;
+  }
 }
 
 std::unique_ptr<Photo> make_photo(const Input& rgb, const std::optional<Input>& mask) {
@@ -192,7 +271,8 @@ struct StepResult {
 StepResult train_step_in_place(const Array& blocks, const Array& exp_avg, const Array& exp_avg_sq, std::int64_t count,
                                const Camera& camera, Photo& photo, const StepOptions& options,
                                const std::optional<Array>& gradient_norms, const std::optional<Array>& views,
-                               const std::optional<Array>& max_radii, const std::optional<Input>& smoothing) {
+                               const std::optional<Array>& max_radii, const std::optional<Input>& smoothing,
+                               const std::optional<Array>& abs_gradient_norms) {
   float* parameters = blocks_of(blocks, "blocks", SIZE_MAX);
   const Splats splats = splats_of(parameters, blocks.shape(0), count, options.sh_degree);
   float* first = blocks_of(exp_avg, "exp_avg", blocks.shape(0));
@@ -207,6 +287,9 @@ StepResult train_step_in_place(const Array& blocks, const Array& exp_avg, const 
     statistics.max_radii = data_of<float>(*max_radii, "max_radii_px", {count}, "float32(count,)");
   }
   const float* smooth = smoothing_of(smoothing, count);
+  if (abs_gradient_norms)
+    statistics.abs_gradient_norms =
+        data_of<float>(*abs_gradient_norms, "abs_gradient_norms", {count}, "float32(count,)");
   nb::gil_scoped_release release;
   Turn turn;
   WorkspaceLoan ws;
@@ -297,11 +380,19 @@ NB_MODULE(_native, m) {
         nb::arg("antialiased"), nb::arg("smoothing").none());
   m.def("visible", &visible_of);
   m.def("render_backward", &backward_into, nb::arg("context"), nb::arg("blocks"), nb::arg("d_rgb"),
-        nb::arg("d_alpha").none(), nb::arg("d_depth").none(), nb::arg("d_blocks"), nb::arg("d_camera"));
+        nb::arg("d_alpha").none(), nb::arg("d_depth").none(), nb::arg("d_blocks"), nb::arg("d_camera"),
+        nb::arg("d_centres").none(), nb::arg("abs_d_centres").none());
+  m.def("render_features", &features_into);
+  m.def("render_features_backward", &features_backward_into);
+  m.def("contribution", &contribution_into, nb::arg("context"), nb::arg("weight_map").none(), nb::arg("total"),
+        nb::arg("most"), nb::arg("pixels"));
+  m.def("median_depth", &median_depth_into);
+  m.def("ellipses", &ellipses_into);
   m.def("photo_loss", &photo_loss_into);
   m.def("train_step", &train_step_in_place, nb::arg("blocks"), nb::arg("exp_avg"), nb::arg("exp_avg_sq"),
         nb::arg("count"), nb::arg("camera"), nb::arg("photo"), nb::arg("options"), nb::arg("gradient_norms").none(),
-        nb::arg("views").none(), nb::arg("max_radii").none(), nb::arg("smoothing").none());
+        nb::arg("views").none(), nb::arg("max_radii").none(), nb::arg("smoothing").none(),
+        nb::arg("abs_gradient_norms").none());
   m.def("add_mcmc_noise", &add_noise);
   m.def("philox", &philox_words);
 }

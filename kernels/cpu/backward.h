@@ -38,13 +38,14 @@ struct GradientCanvas {
 };
 
 // A splat's sums over the tile, see GradientSum. The x moments need no work per row: x is constant down a lane.
-template <bool Depth>
+// Absolute: also those of AbsGS (Ye et al. 2024, eq. 5): what each pixel pulls at the centre, without its sign.
+template <bool Depth, bool Absolute>
 [[gnu::always_inline]] inline void gather_gradient(GradientCanvas<Depth>& canvas, const Tile& tile, const Record& r,
                                                    float depth, std::uint32_t mask, float* totals) {
   const Column column(r, tile);
   const Floats red = all(r.color[0]), green = all(r.color[1]), blue = all(r.color[2]);
   Floats e0 = zeros(), ey = zeros(), eyy = zeros();
-  Floats d_red = zeros(), d_green = zeros(), d_blue = zeros(), d_depth = zeros();
+  Floats d_red = zeros(), d_green = zeros(), d_blue = zeros(), d_depth = zeros(), abs_x = zeros(), abs_y = zeros();
   walk_down(column, mask, [&](int row, Floats raw) __attribute__((always_inline)) {
     const Floats before = load(canvas.left[row]);
     const float(*g)[kWidth] = canvas.gradient[row];
@@ -67,15 +68,23 @@ template <bool Depth>
     d_green = d_green + weight * g1;
     d_blue = d_blue + weight * g2;
     if constexpr (Depth) d_depth = d_depth + weight * load(g[3]);
+    if constexpr (Absolute) {
+      abs_x = abs_x + absolute(e * (2.f * r.xx * column.dx + r.xy * y));
+      abs_y = abs_y + absolute(e * (column.tilt + 2.f * r.yy * y));
+    }
   });
   const Floats ex = e0 * column.dx;
   const Floats eight[8] = {e0, ex, ey, ex * column.dx, ey * column.dx, eyy, d_red, d_green};
   add_sums_of_eight(eight, totals);
   totals[kBlue] += sum(d_blue);
   if constexpr (Depth) totals[kDepth] += sum(d_depth);
+  if constexpr (Absolute) {
+    totals[kAbsX] += sum(abs_x) / kLog2E;
+    totals[kAbsY] += sum(abs_y) / kLog2E;
+  }
 }
 
-template <bool Depth>
+template <bool Depth, bool Absolute>
 void unblend_tile(const Workspace& ws, int number, GradientSlot& slot) {
   const Tile tile(number, ws.tiles_x, ws.camera);
   GradientCanvas<Depth> canvas(ws, tile);
@@ -87,8 +96,8 @@ void unblend_tile(const Workspace& ws, int number, GradientSlot& slot) {
     prefetch(&slot.sums[soon * kGradientSums]);
     const std::uint32_t splat = ws.list[at];
     slot.touched[splat] = 1;
-    gather_gradient<Depth>(canvas, tile, ws.records[splat], Depth ? ws.depths[splat] : 0.f, mask,
-                           &slot.sums[static_cast<std::size_t>(splat) * kGradientSums]);
+    gather_gradient<Depth, Absolute>(canvas, tile, ws.records[splat], Depth ? ws.depths[splat] : 0.f, mask,
+                                     &slot.sums[static_cast<std::size_t>(splat) * kGradientSums]);
   }
 }
 
@@ -104,18 +113,25 @@ inline void cut_by_pairs(const Workspace& ws, int slots, int* cuts) {
   cuts[0] = 0;
 }
 
-// Fills the slots. Each thread adds into a slot of its own; deterministic, the slots belong to stretches of tiles, and
-// whoever works on them, the same numbers are added in the same order.
-void backward(Workspace& ws, Pool& pool, int splat_count, bool with_depth, bool deterministic) {
-  constexpr int kFixedSlots = 8;
-  const int tiles = ws.tiles_x * ws.tiles_y;
-  ws.slot_count = deterministic ? kFixedSlots : pool.threads();
-  for (int s = 0; s < ws.slot_count; ++s) {
+constexpr int kFixedSlots = 8;   // where sums must not depend on the thread count
+
+inline void fit_slots(Workspace& ws, int slots, int splat_count) {
+  ws.slot_count = slots;
+  for (int s = 0; s < slots; ++s) {
     ws.slots[s].sums.reserve(static_cast<std::size_t>(splat_count + kLanes) * kGradientSums);
     ws.slots[s].touched.reserve(splat_count + kLanes);
   }
+}
+
+// Fills the slots. Each thread adds into a slot of its own; deterministic, the slots belong to stretches of tiles, and
+// whoever works on them, the same numbers are added in the same order.
+inline void backward(Workspace& ws, Pool& pool, int splat_count, bool with_depth, bool absolute, bool deterministic) {
+  const int tiles = ws.tiles_x * ws.tiles_y;
+  fit_slots(ws, deterministic ? kFixedSlots : pool.threads(), splat_count);
+  const auto unblend = with_depth ? (absolute ? unblend_tile<true, true> : unblend_tile<true, false>)
+                                  : (absolute ? unblend_tile<false, true> : unblend_tile<false, false>);
   const auto work = [&](int from, int to, GradientSlot& slot) {
-    for (int t = from; t < to; ++t) with_depth ? unblend_tile<true>(ws, t, slot) : unblend_tile<false>(ws, t, slot);
+    for (int t = from; t < to; ++t) unblend(ws, t, slot);
   };
   if (deterministic) {
     int cuts[kFixedSlots + 1];

@@ -140,7 +140,7 @@ void draw_tile(Workspace& ws, int number, const float* background, const float* 
   finish<Depth>(ws, tile, canvas, background, kept);
 }
 
-void forward(Workspace& ws, Pool& pool, bool with_depth, const float* background, const float* kept) {
+inline void forward(Workspace& ws, Pool& pool, bool with_depth, const float* background, const float* kept) {
   const int tiles = ws.tiles_x * ws.tiles_y;
   pool.run((tiles + kTilesPerTask - 1) / kTilesPerTask, [&](int task, int) {
     const int end = least(tiles, (task + 1) * kTilesPerTask);

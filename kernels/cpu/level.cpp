@@ -21,6 +21,8 @@
 
 namespace diorama::DIORAMA_LEVEL {
 
+extern const LevelOutputs level_outputs;   // level_outputs.cpp
+
 extern const Level level = {DIORAMA_TEXT(DIORAMA_LEVEL),
                             kTileWidth,
                             kTileHeight,
@@ -30,6 +32,7 @@ extern const Level level = {DIORAMA_TEXT(DIORAMA_LEVEL),
                             prepare_photo,
                             photo_loss,
                             backward,
-                            update};
+                            update,
+                            level_outputs};
 
 }  // namespace diorama::DIORAMA_LEVEL

@@ -5,6 +5,14 @@
 
 namespace diorama {
 
+// What works on a picture that is already drawn.
+struct LevelOutputs {
+  void (*features)(Workspace&, Pool&, const Features&, float* planes);
+  void (*features_backward)(Workspace&, Pool&, const Features&, int splat_count, const float* d_planes, float* d_values);
+  void (*contribution)(Workspace&, Pool&, int splat_count, const float* map, const ContributionSink&);
+  void (*median_depth)(Workspace&, Pool&, float* plane);
+};
+
 struct Level {
   const char* name;
   int tile_width, tile_height;
@@ -13,8 +21,9 @@ struct Level {
   void (*forward)(Workspace&, Pool&, bool with_depth, const float* background, const float* kept);
   void (*prepare_photo)(const PhotoBytes&, PhotoPlanes&, Pool&);
   Loss (*photo_loss)(Workspace&, Pool&, const PhotoPlanes&, float ssim_weight);
-  void (*backward)(Workspace&, Pool&, int splat_count, bool with_depth, bool deterministic);
+  void (*backward)(Workspace&, Pool&, int splat_count, bool with_depth, bool absolute, bool deterministic);
   void (*update)(Workspace&, Pool&, const Splats&, const GradientSink&);
+  const LevelOutputs& outputs;
 };
 
 #if defined(DIORAMA_X86_LEVELS)

@@ -110,15 +110,49 @@ void render(Workspace& ws, Pool& pool, const Level& level, const Camera& camera,
   draw(ws, pool, level, camera, splats, background, nullptr, with_depth, filters, clock);
 }
 
-void render_backward(Workspace& ws, Pool& pool, const Level& level, const Splats& splats, float* gradients) {
+void render_backward(Workspace& ws, Pool& pool, const Level& level, const Splats& splats, const PictureGradients& out) {
   PhaseClock clock(ws.phase_ms);
-  level.backward(ws, pool, splats.count, true, false);
+  level.backward(ws, pool, splats.count, true, out.abs_centres != nullptr, false);
   clock.done(kBackward);
+  GradientSink sink;
+  sink.gradients = out.splats;
+  sink.centres = out.centres;
+  sink.abs_centres = out.abs_centres;
+  sink.pose_gradient = true;
+  level.update(ws, pool, splats, sink);
+  clock.done(kUpdate);
+}
+
+void render_features(Workspace& ws, Pool& pool, const Level& level, const Features& features, float* picture) {
+  ws.feature_planes.reserve(features.channels * ws.layout.size);
+  level.outputs.features(ws, pool, features, ws.feature_planes.data());
+  read_planes(ws.layout, ws.feature_planes.data(), features.channels, picture);
+}
+
+void render_features_backward(Workspace& ws, Pool& pool, const Level& level, const Splats& splats,
+                              const Features& features, const float* d_picture, float* d_features, float* gradients) {
+  fit_plane(ws.feature_planes, features.channels * ws.layout.size, true);
+  write_planes(ws.layout, d_picture, features.channels, ws.feature_planes.data());
+  level.outputs.features_backward(ws, pool, features, splats.count, ws.feature_planes.data(), d_features);
   GradientSink sink;
   sink.gradients = gradients;
   sink.pose_gradient = true;
   level.update(ws, pool, splats, sink);
-  clock.done(kUpdate);
+}
+
+void contribution(Workspace& ws, Pool& pool, const Level& level, int splat_count, const float* map,
+                  const ContributionSink& out) {
+  if (map) {
+    fit_plane(ws.feature_planes, ws.layout.size, true);
+    write_planes(ws.layout, map, 1, ws.feature_planes.data());
+  }
+  level.outputs.contribution(ws, pool, splat_count, map ? ws.feature_planes.data() : nullptr, out);
+}
+
+void median_depth(Workspace& ws, Pool& pool, const Level& level, float* picture) {
+  ws.feature_planes.reserve(ws.layout.size);
+  level.outputs.median_depth(ws, pool, ws.feature_planes.data());
+  read_planes(ws.layout, ws.feature_planes.data(), 1, picture);
 }
 
 Loss train_step(Workspace& ws, Pool& pool, const Level& level, const Camera& camera, Splats splats,
@@ -131,13 +165,14 @@ Loss train_step(Workspace& ws, Pool& pool, const Level& level, const Camera& cam
        {options.antialiased, smoothing}, clock);
   const Loss loss = level.photo_loss(ws, pool, planes, options.ssim_weight);
   clock.done(kLossPhase);
-  level.backward(ws, pool, splats.count, false, options.deterministic);
+  level.backward(ws, pool, splats.count, false, statistics.abs_gradient_norms != nullptr, options.deterministic);
   clock.done(kBackward);
   GradientSink sink;
   sink.first_moments = first_moments;
   sink.second_moments = second_moments;
   sink.adam = options.adam;
   sink.gradient_norms = statistics.gradient_norms;
+  sink.abs_gradient_norms = statistics.abs_gradient_norms;
   sink.views = statistics.views;
   sink.max_radii = statistics.max_radii;
   sink.pose_gradient = options.pose_gradient;

@@ -42,7 +42,12 @@ struct Filters {
 };
 
 struct Statistics {   // (count,) each, or null; see SplatStatistics in kernels/steps.py
-  float *gradient_norms = nullptr, *views = nullptr, *max_radii = nullptr;
+  float *gradient_norms = nullptr, *views = nullptr, *max_radii = nullptr, *abs_gradient_norms = nullptr;
+};
+
+// Where the gradients by a picture go; centres and abs_centres may be null, see GradientSink.
+struct PictureGradients {
+  float *splats = nullptr, *centres = nullptr, *abs_centres = nullptr;
 };
 
 // Phases project to forward. With depth, ws.left and ws.depth are ready for render_backward too.
@@ -51,7 +56,20 @@ void render(Workspace& ws, Pool& pool, const Level& level, const Camera& camera,
 
 // From ws.d_image, ws.d_left and ws.d_depth to the gradients of the parameters and to ws.d_camera. Only after `render`
 // with depth.
-void render_backward(Workspace& ws, Pool& pool, const Level& level, const Splats& splats, float* gradients);
+void render_backward(Workspace& ws, Pool& pool, const Level& level, const Splats& splats, const PictureGradients& out);
+
+// From the features' picture (height, width, channels) to the gradients of the features (added to), of the splats'
+// shapes and opacities, and to ws.d_camera. Only after `render`.
+void render_features(Workspace& ws, Pool& pool, const Level& level, const Features& features, float* picture);
+void render_features_backward(Workspace& ws, Pool& pool, const Level& level, const Splats& splats,
+                              const Features& features, const float* d_picture, float* d_features, float* gradients);
+
+// What each splat adds to the picture, weighted by `map` (height, width) or null; added to. Only after `render`.
+void contribution(Workspace& ws, Pool& pool, const Level& level, int splat_count, const float* map,
+                  const ContributionSink& out);
+
+// (height, width); only after `render`.
+void median_depth(Workspace& ws, Pool& pool, const Level& level, float* picture);
 
 // One step, in place. Splats.degree is overruled by the options.
 Loss train_step(Workspace& ws, Pool& pool, const Level& level, const Camera& camera, Splats splats,

@@ -55,8 +55,23 @@ struct GradientSink {
   float *first_moments = nullptr, *second_moments = nullptr;   // blocks, or null for no Adam step
   AdamOptions adam;
   // Statistics for densification, each (count,) or null; see SplatStatistics in kernels/steps.py.
-  float *gradient_norms = nullptr, *views = nullptr, *max_radii = nullptr;
+  float *gradient_norms = nullptr, *abs_gradient_norms = nullptr, *views = nullptr, *max_radii = nullptr;
   bool pose_gradient = false;                    // add up the camera's gradient too
+  // The gradient by the centres in pixels, and the sums over pixels of its absolute values: (count, 2) or null each.
+  float *centres = nullptr, *abs_centres = nullptr;
+  bool absolute() const { return abs_gradient_norms || abs_centres; }
+};
+
+// Values (count, channels) to be blended like colours.
+struct Features {
+  const float* values = nullptr;
+  int channels = 0;
+};
+
+// Added to, (count,) each; see `Contribution` in kernels/_outputs.py.
+struct ContributionSink {
+  float *total = nullptr, *most = nullptr;
+  std::int32_t* pixels = nullptr;
 };
 
 struct Loss {

@@ -19,6 +19,20 @@ inline std::uint32_t read_lanes(const std::uint8_t* flags) {
   return lanes;
 }
 
+// AbsGS's two sums per splat, out of the slots before `collect_sums` takes the rest. What few steps ask for is kept out
+// of line.
+[[gnu::noinline]] inline void collect_absolute(Workspace& ws, int first, float* x, float* y) {
+  for (int l = 0; l < kWidth; ++l) x[l] = y[l] = 0;
+  for (int s = 0; s < ws.slot_count; ++s)
+    for (std::uint32_t m = read_lanes(&ws.slots[s].touched[first]); m; m &= m - 1) {
+      const int lane = __builtin_ctz(m);
+      float* mine = &ws.slots[s].sums[static_cast<std::size_t>(first + lane) * kGradientSums];
+      x[lane] += mine[kAbsX];
+      y[lane] += mine[kAbsY];
+      mine[kAbsX] = mine[kAbsY] = 0;
+    }
+}
+
 // Adds up the slots' sums of a register of splats, lane by lane, and leaves zeros behind for the next step.
 inline void collect_sums(Workspace& ws, int first, Floats* sums) {
   alignas(64) float table[kGradientSums][kWidth] = {};
@@ -49,6 +63,31 @@ inline void note_statistics(const GradientSink& sink, const Eye& eye, const Geom
     sink.gradient_norms[i] += norms[lane];
     sink.views[i] += 1.f;
     if (radii[lane] > sink.max_radii[i]) sink.max_radii[i] = radii[lane];
+  }
+}
+
+[[gnu::noinline]] inline void note_absolute(const GradientSink& sink, const Eye& eye, const float* x, const float* y,
+                                            std::uint32_t visible, int first) {
+  for (std::uint32_t m = visible; m; m &= m - 1) {
+    const int lane = __builtin_ctz(m);
+    const std::size_t i = static_cast<std::size_t>(first + lane);
+    const float across = .5f * eye.width * x[lane], down = .5f * eye.height * y[lane];
+    if (sink.abs_gradient_norms) sink.abs_gradient_norms[i] += __builtin_sqrtf(across * across + down * down);
+    if (!sink.abs_centres) continue;
+    sink.abs_centres[2 * i] = x[lane];
+    sink.abs_centres[2 * i + 1] = y[lane];
+  }
+}
+
+[[gnu::noinline]] inline void note_centres(const GradientSink& sink, const EllipseGradient& e, std::uint32_t visible,
+                                           int first) {
+  alignas(64) float x[kWidth], y[kWidth];
+  store(x, e.px);
+  store(y, e.py);
+  for (std::uint32_t m = visible; m; m &= m - 1) {
+    const int lane = __builtin_ctz(m);
+    sink.centres[2 * static_cast<std::size_t>(first + lane)] = x[lane];
+    sink.centres[2 * static_cast<std::size_t>(first + lane) + 1] = y[lane];
   }
 }
 
@@ -87,11 +126,17 @@ inline void update_group(const UpdateContext& u, std::size_t offset, int first, 
   Floats out[kParameters];
   if (visible) {
     Floats sums[kDepth + 1];
+    if (u.sink.absolute()) {
+      float x[kWidth], y[kWidth];
+      collect_absolute(u.ws, first, x, y);
+      note_absolute(u.sink, u.eye, x, y, visible, first);
+    }
     collect_sums(u.ws, first, sums);
     const Geometry g = look_at(p, u.eye);
     EllipseGradient ellipse;
     project_group_backward(p, g, u.eye, u.splats.degree, mask_from_bits(visible), sums, out, &ellipse, d_camera);
     if (u.sink.gradient_norms) note_statistics(u.sink, u.eye, g, ellipse, visible, first);
+    if (u.sink.centres) note_centres(u.sink, ellipse, visible, first);
   } else {
     for (int k = 0; k < u.used; ++k) out[k] = zeros();
   }

@@ -42,8 +42,8 @@ struct alignas(64) Record {
 static_assert(sizeof(Record) == 64, "records are gathered as 16 floats");
 
 // What the pixels say about a splat: sums over its pixels of e, e x, ... with e = d loss / d log alpha, plus the
-// gradients of its colour and depth. One cache line per splat.
-enum GradientSum { kE, kEx, kEy, kExx, kExy, kEyy, kRed, kGreen, kBlue, kDepth, kGradientSums = 16 };
+// gradients of its colour and depth, plus, where asked for, the sums of |d loss / d centre|. One cache line per splat.
+enum GradientSum { kE, kEx, kEy, kExx, kExy, kEyy, kRed, kGreen, kBlue, kDepth, kAbsX, kAbsY, kGradientSums = 16 };
 
 // Threads add gradients into slots of their own; a splat's sums are zero in every slot where it is not `touched`.
 struct GradientSlot {
@@ -74,6 +74,7 @@ struct Workspace {
 
   // Planes. image: 3; left: transmittance that no splat took; depth: sum of weight times z; d_...: loss gradients.
   Scratch<float> image, left, depth, d_image, d_left, d_depth;
+  Scratch<float> feature_planes;   // as many as there are channels; of the features' picture or its gradient
 
   // Per splat. smoothing: as given (see smooth_scale in geometry.h), padded with zeros; used when `smoothed`.
   Scratch<float> smoothing;

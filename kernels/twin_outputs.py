@@ -1,0 +1,112 @@
+"""The twin of what a picture's weights tell beyond its colours: features, median depth, contribution.
+
+All of them walk through a pixel's splats as step 4 of `twin` says: splat i has the weight `w_i = T_i alpha_i`.
+Everything starts from `twin.project`'s result, so whatever changes the projection changes these with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from . import twin
+from ._view import View
+
+
+def weights(pixels: Tensor, seen: twin.Projected, index: Tensor) -> tuple[Tensor, Tensor]:
+    """w and the transmittance behind, (P, M) each, of the splats `index` (M,), near to far, for pixel centres (P, 2).
+
+    `twin.blend` of one-hot features, so that it is the same walk: memory grows with P M^2.
+    """
+    chosen = (seen.means_px[index], seen.conics[index], seen.opacities[index])
+    w, _ = twin.blend(pixels, *chosen, torch.eye(len(index)).to(pixels))
+    return w, 1.0 - torch.cumsum(w, -1)
+
+
+def _by_tiles(view: View, seen: twin.Projected, work: Callable[[Tensor, Tensor], Tensor], tile_px: int = 16) -> Tensor:
+    """A picture (H, W, ...) from `work(pixel centres (P, 2), index (M,) of the splats near them) -> (P, ...)`."""
+    low, high = (seen.means_px - seen.extents_px).detach(), (seen.means_px + seen.extents_px).detach()
+    rows: list[Tensor] = []
+    row: list[Tensor] = []
+    for x0, y0, x1, y1 in twin._tiles(view, tile_px):
+        touches = (high[:, 0] > x0) & (low[:, 0] < x1) & (high[:, 1] > y0) & (low[:, 1] < y1)
+        xs = torch.arange(x0, x1).to(seen.means_px) + 0.5
+        ys = torch.arange(y0, y1).to(seen.means_px) + 0.5
+        pixels = torch.stack(torch.meshgrid(xs, ys, indexing="xy"), -1).reshape(-1, 2)
+        made = work(pixels, torch.nonzero(touches).squeeze(-1))
+        row.append(made.reshape(y1 - y0, x1 - x0, *made.shape[1:]))
+        if x1 == view.width:
+            rows.append(torch.cat(row, 1))
+            row = []
+    return torch.cat(rows, 0)
+
+
+def render_features(seen: twin.Projected, view: View, features: Tensor) -> Tensor:
+    """Sums of weight times value, (H, W, C) for features (N, C) of all N splats; differentiable by both."""
+
+    def work(pixels: Tensor, index: Tensor) -> Tensor:
+        if not len(index):
+            return pixels.new_zeros(len(pixels), features.shape[1])
+        chosen = (seen.means_px[index], seen.conics[index], seen.opacities[index])
+        return twin.blend(pixels, *chosen, features[seen.index[index]])[0]
+
+    return _by_tiles(view, seen, work)
+
+
+def median_depth(seen: twin.Projected, view: View) -> Tensor:
+    """(H, W): z of the first splat behind which the transmittance is one half or less, 0 where there is none.
+
+    Not differentiable.
+    """
+
+    def work(pixels: Tensor, index: Tensor) -> Tensor:
+        if not len(index):
+            return pixels.new_zeros(len(pixels))
+        _, after = weights(pixels, seen, index)
+        crossed = after <= 0.5
+        return torch.where(crossed.any(-1), seen.depths[index][crossed.to(torch.uint8).argmax(-1)], 0.0)
+
+    with torch.no_grad():
+        return _by_tiles(view, seen, work)
+
+
+@dataclass(frozen=True, eq=False)
+class Contribution:
+    """total, most (N,) in the splats' dtype and pixels (N,) int64; see `kernels.Contribution`."""
+
+    total: Tensor
+    most: Tensor
+    pixels: Tensor
+
+
+def contribution(seen: twin.Projected, view: View, count: int, weight_map: Tensor | None = None) -> Contribution:
+    """What each of all `count` splats adds; weight_map (H, W) or None for ones.
+
+    total_i = sum over pixels p of map_p w_ip; most_i and pixels_i are the largest w_ip and the number of w_ip above 0
+    among the pixels whose map is not 0. Not differentiable.
+    """
+    found = Contribution(
+        torch.zeros(count).to(seen.means_px),
+        torch.zeros(count).to(seen.means_px),
+        torch.zeros(count, dtype=torch.int64),
+    )
+    counts_for = torch.ones(view.height, view.width) if weight_map is None else weight_map
+
+    def work(pixels: Tensor, index: Tensor) -> Tensor:
+        if len(index):
+            w, _ = weights(pixels, seen, index)
+            x, y = pixels.long().unbind(-1)
+            factor = counts_for.to(w)[y, x]
+            w = torch.where(factor[:, None] != 0, w, 0.0)
+            splats = seen.index[index]
+            found.total[splats] += factor @ w
+            found.most[splats] = torch.maximum(found.most[splats], w.amax(0))
+            found.pixels[splats] += (w > 0).sum(0)
+        return pixels[:, 0]
+
+    with torch.no_grad():
+        _by_tiles(view, seen, work)
+    return found
