@@ -1,6 +1,6 @@
 // What each splat of a drawn picture has to say in it, and the depth at which half of the light is taken.
 #pragma once
-#include "features.h"
+#include "splat_features.h"
 
 namespace diorama::DIORAMA_LEVEL {
 

@@ -6,7 +6,7 @@
 #include "level.h"
 
 #include "contribution.h"
-#include "features.h"
+#include "splat_features.h"
 
 namespace diorama::DIORAMA_LEVEL {
 

@@ -92,6 +92,23 @@ std::unique_ptr<Photo> photo_of(int width, int height, const char* mask) {
   return std::make_unique<Photo>(width, height, rgb.data(), std::strcmp(mask, "none") == 0 ? nullptr : hides.data());
 }
 
+void read_outputs(Workspace& ws, Pool& pool, const Level& level, Cloud& cloud, Blocks& gradients, std::size_t pixels) {
+  const auto count = static_cast<std::size_t>(cloud.count);
+  for (const int channels : {1, 3, 13}) {
+    std::vector<float> values(count * channels, .5f), picture(pixels * channels), d_values(count * channels);
+    const Features features{values.data(), channels};
+    render_features(ws, pool, level, features, picture.data());
+    render_features_backward(ws, pool, level, cloud.splats(), features, picture.data(), d_values.data(),
+                             gradients.values.get());
+    for (float value : picture) require(std::isfinite(value), "a feature that is not finite");
+  }
+  std::vector<float> median(pixels), total(count), most(count), map(pixels, .5f);
+  std::vector<std::int32_t> taken(count);
+  median_depth(ws, pool, level, median.data());
+  contribution(ws, pool, level, cloud.count, nullptr, {total.data(), most.data(), taken.data()});
+  contribution(ws, pool, level, cloud.count, map.data(), {total.data(), most.data(), taken.data()});
+}
+
 void draw_and_return(Cloud& cloud, const Camera& camera, const Level& level) {
   const std::size_t pixels = static_cast<std::size_t>(camera.width) * camera.height;
   std::vector<float> rgb(3 * pixels), alpha(pixels), depth(pixels), ones(3 * pixels, 1.f);
@@ -99,15 +116,17 @@ void draw_and_return(Cloud& cloud, const Camera& camera, const Level& level) {
   Blocks gradients(cloud.count);
   WorkspaceLoan ws;
   Turn turn;
-  render(*ws, turn.pool(), level, camera, cloud.splats(), background, true);
+  std::vector<float> centres(2 * static_cast<std::size_t>(cloud.count));
+  render(*ws, turn.pool(), level, camera, cloud.splats(), background, true, Filters{});
   read_planes(ws->layout, ws->image.data(), 3, rgb.data());
   read_planes(ws->layout, ws->left.data(), 1, alpha.data());
   read_planes(ws->layout, ws->depth.data(), 1, depth.data());
   for (const float* d_extra : {static_cast<const float*>(nullptr), static_cast<const float*>(ones.data())}) {
     write_planes(ws->layout, ones.data(), 3, ws->d_image.data());
     set_extra_gradients(*ws, d_extra, d_extra);
-    render_backward(*ws, turn.pool(), level, cloud.splats(), gradients.values.get());
+    render_backward(*ws, turn.pool(), level, cloud.splats(), {gradients.values.get(), centres.data(), centres.data()});
   }
+  read_outputs(*ws, turn.pool(), level, cloud, gradients, pixels);
   for (float value : rgb) require(std::isfinite(value), "a picture that is not finite");
 }
 
@@ -128,7 +147,7 @@ void lose(int width, int height, const char* mask, const Level& level) {
 
 void train(Cloud& cloud, const Camera& camera, Photo& photo, const Level& level, int steps, bool deterministic) {
   Blocks first(cloud.count), second(cloud.count);
-  std::vector<float> norms(cloud.count), views(cloud.count), radii(cloud.count);
+  std::vector<float> norms(cloud.count), views(cloud.count), radii(cloud.count), absolute(cloud.count);
   for (int step = 1; step <= steps; ++step) {
     StepOptions options;
     options.adam.step = step;
@@ -139,11 +158,11 @@ void train(Cloud& cloud, const Camera& camera, Photo& photo, const Level& level,
     options.sh_degree = step % 4;
     options.deterministic = deterministic;
     Statistics statistics;
-    if (step > 1) statistics = {norms.data(), views.data(), radii.data()};
+    if (step > 1) statistics = {norms.data(), views.data(), radii.data(), step % 3 ? nullptr : absolute.data()};
     WorkspaceLoan ws;
     Turn turn;
     const Loss loss = train_step(*ws, turn.pool(), level, camera, cloud.splats(), first.values.get(),
-                                 second.values.get(), photo, options, statistics);
+                                 second.values.get(), photo, options, statistics, nullptr);
     require(std::isfinite(loss.total), "a training step's loss is not finite");
   }
   Turn turn;
