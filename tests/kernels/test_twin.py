@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
+import pytest
 import torch
 
 from diorama.kernels import View, twin
@@ -72,6 +75,60 @@ def test_gradients_by_finite_differences() -> None:
         return twin.rasterize(*p, view, 3, (0.3, 0.2, 0.1), tile_px=4)  # type: ignore[arg-type]
 
     assert torch.autograd.gradcheck(picture, splats, eps=1e-6, atol=1e-5, rtol=1e-4)
+
+
+def _one(s: list[torch.Tensor]) -> None:
+    for i, values in enumerate(s):
+        s[i] = values[:1].clone()
+
+
+def _flat(s: list[torch.Tensor]) -> None:
+    s[2][:, 1] = -40.0
+
+
+def _dots(s: list[torch.Tensor]) -> None:
+    s[2][:] = -40.0
+    s[0][:, :2] *= 0.01
+    s[0][:, 2] += 40.0
+
+
+def _huge(s: list[torch.Tensor]) -> None:
+    s[2][:] = 2.0
+
+
+def _near(s: list[torch.Tensor]) -> None:
+    s[0][::2, 2] = -0.15  # 0.15 in front of the camera
+
+
+@pytest.mark.parametrize("change", [_one, _flat, _dots, _huge, _near],
+                         ids=["one", "zero width", "zero scale", "huge", "near"])  # fmt: skip
+def test_gradients_of_degenerate_splats_by_finite_differences(change: Callable[[list[torch.Tensor]], None]) -> None:
+    splats = tensors(cloud(3, seed=5, log_scale=0.3, sh_degree=1))
+    splats[3].mul_(0.3).sub_(1.0)
+    change(splats)
+    view = camera(3, 3)
+    if change is _dots:
+        view = View(3, 3, 2.0, 2.0, 1.5, 1.5, np.eye(3, 4, dtype=np.float32))  # the low-pass alone fills the picture
+    for values in splats:
+        values.requires_grad_()
+
+    def picture(*p: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        return twin.rasterize(*p, view, 1, (0.3, 0.2, 0.1))  # type: ignore[arg-type]
+
+    assert picture(*splats)[1].max() > 0.02, "somebody is seen"
+    assert torch.autograd.gradcheck(picture, splats, eps=1e-6, atol=1e-5, rtol=1e-4)
+
+
+def test_regularizer_gradient_by_finite_differences_and_by_hand() -> None:
+    splats = tensors(cloud(5), requires_grad=True)
+
+    def weighted(log_scales: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
+        return twin.regularizer(log_scales, logits, 0.3, 0.2)
+
+    assert torch.autograd.gradcheck(weighted, [splats[2], splats[3]], eps=1e-6, atol=1e-8)
+    one, empty = tensors(one_splat(0.5, 0.1)), tensors(cloud(0))
+    assert np.isclose(weighted(one[2], one[3]).item(), 0.3 * 0.5 + 0.2 * 0.1)
+    assert weighted(empty[2], empty[3]).item() == 0
 
 
 def test_loss_gradient_by_finite_differences() -> None:
