@@ -32,6 +32,7 @@ class StepResult:
     pairs: int
     phase_ms: list[float]
     d_camera: list[float]
+    d_exposure: list[float]
 
 def simd_level() -> str: ...
 def simd_levels() -> list[str]: ...
@@ -97,8 +98,35 @@ def train_step(
     gradient_norms: _Array | None,
     views: _Array | None,
     max_radii: _Array | None,
-    smoothing: _Array | None,
     abs_gradient_norms: _Array | None,
+    smoothing: _Array | None,
+    exposure: _Array | None,
 ) -> StepResult: ...
+def accumulate_step(
+    gradients: _Array,
+    seen: _Array,
+    blocks: _Array,
+    count: int,
+    camera: Camera,
+    photo: Photo,
+    options: StepOptions,
+    gradient_norms: _Array | None,
+    views: _Array | None,
+    max_radii: _Array | None,
+    abs_gradient_norms: _Array | None,
+    smoothing: _Array | None,
+    exposure: _Array | None,
+) -> StepResult: ...
+def apply_step(
+    blocks: _Array,
+    exp_avg: _Array,
+    exp_avg_sq: _Array,
+    gradients: _Array,
+    seen: _Array,
+    count: int,
+    views: int,
+    options: StepOptions,
+    /,
+) -> None: ...
 def add_mcmc_noise(blocks: _Array, count: int, amount: float, seed: int, step: int, /) -> None: ...
 def philox(c0: int, c1: int, c2: int, c3: int, key: int, /) -> list[int]: ...

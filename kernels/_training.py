@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from . import _native
-from ._blocks import Floats
+from ._blocks import LANES, Floats, zero_blocks
 from ._checks import require_array
 from ._picture import native_camera, three_channels
 from ._view import View
@@ -114,6 +114,7 @@ class StepStats:
     d_camera: (6,) float32 gradient of the loss at the twist (v, w) = 0, when `exp((v, w))` is put before
         `cam_from_world`: a point x in the camera then moves by v + w x x (v in world units, w in radians). None unless
         asked for.
+    d_exposure: (3, 4) float32, the loss's gradient by the exposure; None where the step had none.
     """
 
     loss: float
@@ -123,6 +124,7 @@ class StepStats:
     pairs: int
     phase_ms: tuple[float, ...]
     d_camera: Floats | None = None
+    d_exposure: Floats | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,6 +161,7 @@ def train_step(
     statistics: SplatStatistics | None = None,
     *,
     smoothing: Floats | None = None,
+    exposure: Floats | None = None,
 ) -> StepStats:
     """Picture, loss, gradients and Adam in one go, in place.
 
@@ -168,6 +171,7 @@ def train_step(
         view: of the photo's size.
         statistics: added to when given.
         smoothing: (count,) float32 or None, see `render`. Regularizers see the scales and opacities without it.
+        exposure: (3, 4) float32: the loss compares the photo with `twin.expose` of the picture.
 
     Raises:
         TypeError, ValueError: arrays or sizes that do not fit; nothing is changed then.
@@ -175,9 +179,6 @@ def train_step(
     require_array(blocks, "blocks", writable=True)
     require_array(exp_avg, "exp_avg", writable=True)
     require_array(exp_avg_sq, "exp_avg_sq", writable=True)
-    if smoothing is not None:
-        require_array(smoothing, "smoothing")
-    s = statistics
     result = _native.train_step(
         blocks,
         exp_avg,
@@ -186,15 +187,113 @@ def train_step(
         native_camera(view),
         photo.native,
         config.to_native(),
-        s.gradient_norms if s else None,
-        s.views if s else None,
-        s.max_radii_px if s else None,
-        smoothing,
-        s.abs_gradient_norms if s else None,
+        *_native_statistics(statistics),
+        _checked(smoothing, "smoothing"),
+        _checked(exposure, "exposure"),
     )
-    d_camera = np.array(result.d_camera, np.float32) if config.pose_gradient else None
-    phase_ms = tuple(result.phase_ms)
-    return StepStats(result.loss, result.l1, result.ssim, result.visible, result.pairs, phase_ms, d_camera)
+    return _stats(result)
+
+
+@dataclass(frozen=True, eq=False)
+class GradientSums:
+    """Gradients added up over the views of one step: `accumulate_step` adds, `apply_step` uses them up.
+
+    gradients: (B, 59, 16) float32, like the blocks. seen: (B * 16,) uint8, 1 for splats that any of the views shows.
+    """
+
+    gradients: Floats
+    seen: npt.NDArray[np.uint8]
+
+    @staticmethod
+    def zeros(count: int) -> GradientSums:
+        gradients = zero_blocks(count)
+        return GradientSums(gradients, np.zeros(len(gradients) * LANES, np.uint8))
+
+
+def accumulate_step(
+    sums: GradientSums,
+    blocks: Floats,
+    count: int,
+    view: View,
+    photo: Photo,
+    config: StepConfig,
+    statistics: SplatStatistics | None = None,
+    *,
+    smoothing: Floats | None = None,
+    exposure: Floats | None = None,
+) -> StepStats:
+    """`train_step` as far as the gradients of the photo's loss, which are added to `sums`; the splats stay.
+
+    With `apply_step` after all views of a step: Adam on the mean of their losses.
+    """
+    require_array(blocks, "blocks")
+    require_array(sums.gradients, "gradients", writable=True)
+    require_array(sums.seen, "seen", writable=True)
+    result = _native.accumulate_step(
+        sums.gradients,
+        sums.seen,
+        blocks,
+        count,
+        native_camera(view),
+        photo.native,
+        config.to_native(),
+        *_native_statistics(statistics),
+        _checked(smoothing, "smoothing"),
+        _checked(exposure, "exposure"),
+    )
+    return _stats(result)
+
+
+def apply_step(
+    sums: GradientSums,
+    blocks: Floats,
+    exp_avg: Floats,
+    exp_avg_sq: Floats,
+    count: int,
+    views: int,
+    config: StepConfig,
+) -> None:
+    """Adam by the mean gradient of the `views` views in `sums` and the regularizers; `sums` is zero afterwards.
+
+    Raises:
+        TypeError, ValueError: arrays or sizes that do not fit; nothing is changed then.
+    """
+    require_array(blocks, "blocks", writable=True)
+    require_array(exp_avg, "exp_avg", writable=True)
+    require_array(exp_avg_sq, "exp_avg_sq", writable=True)
+    require_array(sums.gradients, "gradients", writable=True)
+    require_array(sums.seen, "seen", writable=True)
+    _native.apply_step(blocks, exp_avg, exp_avg_sq, sums.gradients, sums.seen, count, views, config.to_native())
+
+
+def _native_statistics(
+    statistics: SplatStatistics | None,
+) -> tuple[Floats | None, Floats | None, Floats | None, Floats | None]:
+    if statistics is None:
+        return None, None, None, None
+    s = statistics
+    return s.gradient_norms, s.views, s.max_radii_px, s.abs_gradient_norms
+
+
+def _checked(array: Floats | None, name: str) -> Floats | None:
+    if array is not None:
+        require_array(array, name)
+        if name == "exposure" and not np.isfinite(array).all():  # the loss and all gradients would be NaN
+            raise ValueError("exposure holds values that are not finite")
+    return array
+
+
+def _stats(result: _native.StepResult) -> StepStats:
+    return StepStats(
+        result.loss,
+        result.l1,
+        result.ssim,
+        result.visible,
+        result.pairs,
+        tuple(result.phase_ms),
+        np.array(result.d_camera, np.float32) if result.d_camera else None,
+        np.array(result.d_exposure, np.float32).reshape(3, 4) if result.d_exposure else None,
+    )
 
 
 def add_mcmc_noise(blocks: Floats, count: int, amount: float, seed: int, step: int) -> None:

@@ -264,42 +264,101 @@ struct StepResult {
   double loss = 0, l1 = 0, ssim = 0;
   int visible = 0;
   std::size_t pairs = 0;
-  std::vector<double> phase_ms;
-  std::vector<double> d_camera;   // empty unless asked for
+  std::vector<double> phase_ms, d_camera, d_exposure;   // the gradients are empty unless asked for
 };
 
-StepResult train_step_in_place(const Array& blocks, const Array& exp_avg, const Array& exp_avg_sq, std::int64_t count,
-                               const Camera& camera, Photo& photo, const StepOptions& options,
-                               const std::optional<Array>& gradient_norms, const std::optional<Array>& views,
-                               const std::optional<Array>& max_radii, const std::optional<Input>& smoothing,
-                               const std::optional<Array>& abs_gradient_norms) {
-  float* parameters = blocks_of(blocks, "blocks", SIZE_MAX);
-  const Splats splats = splats_of(parameters, blocks.shape(0), count, options.sh_degree);
-  float* first = blocks_of(exp_avg, "exp_avg", blocks.shape(0));
-  float* second = blocks_of(exp_avg_sq, "exp_avg_sq", blocks.shape(0));
+StepResult result_of(const Loss& loss, const Workspace& ws, const Shot& shot, const StepOptions& options) {
+  StepResult result;
+  result.loss = loss.total, result.l1 = loss.l1, result.ssim = loss.ssim;
+  result.visible = ws.visible_count, result.pairs = ws.pairs;
+  result.phase_ms.assign(ws.phase_ms, ws.phase_ms + kPhases);
+  if (options.pose_gradient) result.d_camera.assign(ws.d_camera, ws.d_camera + 6);
+  if (shot.exposure) result.d_exposure.assign(shot.d_exposure, shot.d_exposure + 12);
+  return result;
+}
+
+Shot shot_of(const Camera& camera, Photo& photo, std::int64_t count, const std::optional<Input>& smoothing,
+             const std::optional<Input>& exposure) {
   if (photo.width() != camera.width || photo.height() != camera.height)
     throw nb::value_error("the photo's size is not the view's");
-  if (options.adam.step < 1) throw nb::value_error("step counts from 1");
+  Shot shot;
+  shot.camera = camera;
+  shot.photo = &photo;
+  shot.smoothing = smoothing_of(smoothing, count);
+  if (exposure) shot.exposure = data_of<const float>(*exposure, "exposure", {3, 4}, "float32(3, 4)");
+  return shot;
+}
+
+Statistics statistics_of(std::int64_t count, const std::optional<Array>& gradient_norms,
+                         const std::optional<Array>& views, const std::optional<Array>& max_radii,
+                         const std::optional<Array>& abs_gradient_norms) {
   Statistics statistics;
   if (gradient_norms && views && max_radii) {
     statistics.gradient_norms = data_of<float>(*gradient_norms, "gradient_norms", {count}, "float32(count,)");
     statistics.views = data_of<float>(*views, "views", {count}, "float32(count,)");
     statistics.max_radii = data_of<float>(*max_radii, "max_radii_px", {count}, "float32(count,)");
   }
-  const float* smooth = smoothing_of(smoothing, count);
   if (abs_gradient_norms)
     statistics.abs_gradient_norms =
         data_of<float>(*abs_gradient_norms, "abs_gradient_norms", {count}, "float32(count,)");
+  return statistics;
+}
+
+StepResult train_step_in_place(const Array& blocks, const Array& exp_avg, const Array& exp_avg_sq, std::int64_t count,
+                               const Camera& camera, Photo& photo, const StepOptions& options,
+                               const std::optional<Array>& gradient_norms, const std::optional<Array>& views,
+                               const std::optional<Array>& max_radii,
+                               const std::optional<Array>& abs_gradient_norms, const std::optional<Input>& smoothing,
+                               const std::optional<Input>& exposure) {
+  const Splats splats = splats_of(blocks_of(blocks, "blocks", SIZE_MAX), blocks.shape(0), count, options.sh_degree);
+  float* first = blocks_of(exp_avg, "exp_avg", blocks.shape(0));
+  float* second = blocks_of(exp_avg_sq, "exp_avg_sq", blocks.shape(0));
+  if (options.adam.step < 1) throw nb::value_error("step counts from 1");
+  Shot shot = shot_of(camera, photo, count, smoothing, exposure);
+  const Statistics statistics = statistics_of(count, gradient_norms, views, max_radii, abs_gradient_norms);
   nb::gil_scoped_release release;
   Turn turn;
   WorkspaceLoan ws;
   ws.spoil();
-  const Loss loss = train_step(*ws, turn.pool(), current_level(), camera, splats, first, second, photo, options,
-                               statistics, smooth);
+  const Loss loss = train_step(*ws, turn.pool(), current_level(), splats, first, second, shot, options, statistics);
   ws.keep();
-  return {loss.total, loss.l1, loss.ssim, ws->visible_count, ws->pairs,
-          std::vector<double>(ws->phase_ms, ws->phase_ms + kPhases),
-          std::vector<double>(ws->d_camera, ws->d_camera + (options.pose_gradient ? 6 : 0))};
+  return result_of(loss, *ws, shot, options);
+}
+
+StepResult accumulate_in_place(const Array& gradients, const Array& seen, const Input& blocks, std::int64_t count,
+                               const Camera& camera, Photo& photo, const StepOptions& options,
+                               const std::optional<Array>& gradient_norms, const std::optional<Array>& views,
+                               const std::optional<Array>& max_radii,
+                               const std::optional<Array>& abs_gradient_norms, const std::optional<Input>& smoothing,
+                               const std::optional<Input>& exposure) {
+  const Splats splats = splats_of(blocks_of(blocks, "blocks", SIZE_MAX), blocks.shape(0), count, options.sh_degree);
+  float* sums = blocks_of(gradients, "gradients", blocks.shape(0));
+  const auto lanes = static_cast<std::int64_t>(blocks.shape(0)) * kLanes;
+  auto* flags = data_of<std::uint8_t>(seen, "seen", {lanes}, "uint8(B * 16,)");
+  Shot shot = shot_of(camera, photo, count, smoothing, exposure);
+  const Statistics statistics = statistics_of(count, gradient_norms, views, max_radii, abs_gradient_norms);
+  nb::gil_scoped_release release;
+  Turn turn;
+  WorkspaceLoan ws;
+  ws.spoil();
+  const Loss loss = accumulate_step(*ws, turn.pool(), current_level(), splats, sums, flags, shot, options, statistics);
+  ws.keep();
+  return result_of(loss, *ws, shot, options);
+}
+
+void apply_in_place(const Array& blocks, const Array& exp_avg, const Array& exp_avg_sq, const Array& gradients,
+                    const Array& seen, std::int64_t count, int views, const StepOptions& options) {
+  const Splats splats = splats_of(blocks_of(blocks, "blocks", SIZE_MAX), blocks.shape(0), count, options.sh_degree);
+  float* first = blocks_of(exp_avg, "exp_avg", blocks.shape(0));
+  float* second = blocks_of(exp_avg_sq, "exp_avg_sq", blocks.shape(0));
+  float* sums = blocks_of(gradients, "gradients", blocks.shape(0));
+  const auto lanes = static_cast<std::int64_t>(blocks.shape(0)) * kLanes;
+  auto* flags = data_of<std::uint8_t>(seen, "seen", {lanes}, "uint8(B * 16,)");
+  if (options.adam.step < 1) throw nb::value_error("step counts from 1");
+  if (views < 1) throw nb::value_error("views is the number of views added up, at least 1");
+  nb::gil_scoped_release release;
+  Turn turn;
+  apply_step(turn.pool(), current_level(), splats, first, second, sums, flags, views, options);
 }
 
 void add_noise(const Array& blocks, std::int64_t count, float amount, std::uint64_t seed, std::uint64_t step) {
@@ -351,7 +410,8 @@ void bind_options(nb::module_& m) {
       .def_ro("visible", &StepResult::visible)
       .def_ro("pairs", &StepResult::pairs)
       .def_ro("phase_ms", &StepResult::phase_ms)
-      .def_ro("d_camera", &StepResult::d_camera);
+      .def_ro("d_camera", &StepResult::d_camera)
+      .def_ro("d_exposure", &StepResult::d_exposure);
 }
 
 void bind_machine(nb::module_& m) {
@@ -391,8 +451,13 @@ NB_MODULE(_native, m) {
   m.def("photo_loss", &photo_loss_into);
   m.def("train_step", &train_step_in_place, nb::arg("blocks"), nb::arg("exp_avg"), nb::arg("exp_avg_sq"),
         nb::arg("count"), nb::arg("camera"), nb::arg("photo"), nb::arg("options"), nb::arg("gradient_norms").none(),
-        nb::arg("views").none(), nb::arg("max_radii").none(), nb::arg("smoothing").none(),
-        nb::arg("abs_gradient_norms").none());
+        nb::arg("views").none(), nb::arg("max_radii").none(), nb::arg("abs_gradient_norms").none(),
+        nb::arg("smoothing").none(), nb::arg("exposure").none());
+  m.def("accumulate_step", &accumulate_in_place, nb::arg("gradients"), nb::arg("seen"), nb::arg("blocks"),
+        nb::arg("count"), nb::arg("camera"), nb::arg("photo"), nb::arg("options"), nb::arg("gradient_norms").none(),
+        nb::arg("views").none(), nb::arg("max_radii").none(), nb::arg("abs_gradient_norms").none(),
+        nb::arg("smoothing").none(), nb::arg("exposure").none());
+  m.def("apply_step", &apply_in_place);
   m.def("add_mcmc_noise", &add_noise);
   m.def("philox", &philox_words);
 }

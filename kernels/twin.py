@@ -330,6 +330,14 @@ def ssim_map(x: Tensor, y: Tensor) -> Tensor:
     return (2 * mu_x * mu_y + SSIM_C1) / (mu_x * mu_x + mu_y * mu_y + SSIM_C1) * structure
 
 
+def expose(rgb: Tensor, exposure: Tensor) -> Tensor:
+    """A picture (H, W, 3) as a photo's exposure and white balance (3, 4) show it.
+
+    `exposure[:, :3] rgb + exposure[:, 3]`: what the loss compares with the photo, hidden pixels hidden in both.
+    """
+    return rgb @ exposure[:, :3].T + exposure[:, 3]
+
+
 def photo_loss(rgb: Tensor, photo: Tensor, mask: Tensor | None = None, ssim_weight: float = 0.2) -> Tensor:
     """`(1 - ssim_weight) L1 + ssim_weight (1 - SSIM)`, the loss of 3DGS.
 

@@ -8,8 +8,10 @@
 
 #include "level.h"
 
+#include "apply.h"
 #include "backward.h"
 #include "bin.h"
+#include "exposure.h"
 #include "forward.h"
 #include "loss.h"
 #include "photo.h"
@@ -33,6 +35,9 @@ extern const Level level = {DIORAMA_TEXT(DIORAMA_LEVEL),
                             photo_loss,
                             backward,
                             update,
+                            apply,
+                            expose,
+                            expose_backward,
                             level_outputs};
 
 }  // namespace diorama::DIORAMA_LEVEL

@@ -23,6 +23,9 @@ struct Level {
   Loss (*photo_loss)(Workspace&, Pool&, const PhotoPlanes&, float ssim_weight);
   void (*backward)(Workspace&, Pool&, int splat_count, bool with_depth, bool absolute, bool deterministic);
   void (*update)(Workspace&, Pool&, const Splats&, const GradientSink&);
+  void (*apply)(Pool&, const Splats&, const GradientSink&, int views);
+  void (*expose)(Workspace&, Pool&, const float* matrix, const float* kept);
+  void (*expose_backward)(Workspace&, Pool&, const float* matrix, double* d_matrix);
   const LevelOutputs& outputs;
 };
 

@@ -69,6 +69,39 @@ void draw(Workspace& ws, Pool& pool, const Level& level, const Camera& camera, c
   clock.done(kForward);
 }
 
+// The loss of ws.image and its gradient, the shot's exposure in between where it has one.
+Loss compare(Workspace& ws, Pool& pool, const Level& level, const PhotoPlanes& planes, Shot& shot, float ssim_weight) {
+  if (!shot.exposure) return level.photo_loss(ws, pool, planes, ssim_weight);
+  level.expose(ws, pool, shot.exposure, planes.masked ? planes.kept.data() : nullptr);
+  ws.image.swap(ws.exposed);
+  const Loss loss = level.photo_loss(ws, pool, planes, ssim_weight);
+  ws.image.swap(ws.exposed);
+  level.expose_backward(ws, pool, shot.exposure, shot.d_exposure);
+  return loss;
+}
+
+// A step up to and including what `sink` does with the gradients.
+Loss learn(Workspace& ws, Pool& pool, const Level& level, Splats splats, Shot& shot, const StepOptions& options,
+           const Statistics& statistics, GradientSink& sink) {
+  splats.degree = options.sh_degree;
+  const PhotoPlanes& planes = shot.photo->planes(level, pool);
+  PhaseClock clock(ws.phase_ms);
+  draw(ws, pool, level, shot.camera, splats, options.background, planes.masked ? planes.kept.data() : nullptr, false,
+       {options.antialiased, shot.smoothing}, clock);
+  const Loss loss = compare(ws, pool, level, planes, shot, options.ssim_weight);
+  clock.done(kLossPhase);
+  level.backward(ws, pool, splats.count, false, statistics.abs_gradient_norms != nullptr, options.deterministic);
+  clock.done(kBackward);
+  sink.gradient_norms = statistics.gradient_norms;
+  sink.abs_gradient_norms = statistics.abs_gradient_norms;
+  sink.views = statistics.views;
+  sink.max_radii = statistics.max_radii;
+  sink.pose_gradient = options.pose_gradient;
+  level.update(ws, pool, splats, sink);
+  clock.done(kUpdate);
+  return loss;
+}
+
 }  // namespace
 
 WorkspaceLoan::WorkspaceLoan() {
@@ -155,30 +188,33 @@ void median_depth(Workspace& ws, Pool& pool, const Level& level, float* picture)
   read_planes(ws.layout, ws.feature_planes.data(), 1, picture);
 }
 
-Loss train_step(Workspace& ws, Pool& pool, const Level& level, const Camera& camera, Splats splats,
-                float* first_moments, float* second_moments, Photo& photo, const StepOptions& options,
-                const Statistics& statistics, const float* smoothing) {
-  splats.degree = options.sh_degree;
-  const PhotoPlanes& planes = photo.planes(level, pool);
-  PhaseClock clock(ws.phase_ms);
-  draw(ws, pool, level, camera, splats, options.background, planes.masked ? planes.kept.data() : nullptr, false,
-       {options.antialiased, smoothing}, clock);
-  const Loss loss = level.photo_loss(ws, pool, planes, options.ssim_weight);
-  clock.done(kLossPhase);
-  level.backward(ws, pool, splats.count, false, statistics.abs_gradient_norms != nullptr, options.deterministic);
-  clock.done(kBackward);
+Loss train_step(Workspace& ws, Pool& pool, const Level& level, Splats splats, float* first_moments,
+                float* second_moments, Shot& shot, const StepOptions& options, const Statistics& statistics) {
   GradientSink sink;
   sink.first_moments = first_moments;
   sink.second_moments = second_moments;
   sink.adam = options.adam;
-  sink.gradient_norms = statistics.gradient_norms;
-  sink.abs_gradient_norms = statistics.abs_gradient_norms;
-  sink.views = statistics.views;
-  sink.max_radii = statistics.max_radii;
-  sink.pose_gradient = options.pose_gradient;
-  level.update(ws, pool, splats, sink);
-  clock.done(kUpdate);
-  return loss;
+  return learn(ws, pool, level, splats, shot, options, statistics, sink);
+}
+
+Loss accumulate_step(Workspace& ws, Pool& pool, const Level& level, Splats splats, float* gradients,
+                     std::uint8_t* seen, Shot& shot, const StepOptions& options, const Statistics& statistics) {
+  GradientSink sink;
+  sink.gradients = gradients;
+  sink.seen = seen;
+  return learn(ws, pool, level, splats, shot, options, statistics, sink);
+}
+
+void apply_step(Pool& pool, const Level& level, Splats splats, float* first_moments, float* second_moments,
+                float* gradients, std::uint8_t* seen, int views, const StepOptions& options) {
+  splats.degree = options.sh_degree;
+  GradientSink sink;
+  sink.gradients = gradients;
+  sink.seen = seen;
+  sink.first_moments = first_moments;
+  sink.second_moments = second_moments;
+  sink.adam = options.adam;
+  level.apply(pool, splats, sink, views);
 }
 
 void set_extra_gradients(Workspace& ws, const float* d_alpha, const float* d_depth) {

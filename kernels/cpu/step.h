@@ -71,10 +71,25 @@ void contribution(Workspace& ws, Pool& pool, const Level& level, int splat_count
 // (height, width); only after `render`.
 void median_depth(Workspace& ws, Pool& pool, const Level& level, float* picture);
 
+// A photo of a step: what is seen, from where, through which filter and exposure.
+struct Shot {
+  Camera camera;
+  Photo* photo = nullptr;
+  const float* smoothing = nullptr;  // (count,), or null
+  const float* exposure = nullptr;   // (3, 4), or null for the picture as it is
+  double d_exposure[12] = {};        // by the exposure, where there is one
+};
+
 // One step, in place. Splats.degree is overruled by the options.
-Loss train_step(Workspace& ws, Pool& pool, const Level& level, const Camera& camera, Splats splats,
-                float* first_moments, float* second_moments, Photo& photo, const StepOptions& options,
-                const Statistics& statistics, const float* smoothing);
+Loss train_step(Workspace& ws, Pool& pool, const Level& level, Splats splats, float* first_moments,
+                float* second_moments, Shot& shot, const StepOptions& options, const Statistics& statistics);
+
+// The same in two: the loss's gradients are added to `gradients` (blocks) and `seen` is set for the splats in sight,
+// for any number of views; then the splats move by the mean, and both are zero again.
+Loss accumulate_step(Workspace& ws, Pool& pool, const Level& level, Splats splats, float* gradients,
+                     std::uint8_t* seen, Shot& shot, const StepOptions& options, const Statistics& statistics);
+void apply_step(Pool& pool, const Level& level, Splats splats, float* first_moments, float* second_moments,
+                float* gradients, std::uint8_t* seen, int views, const StepOptions& options);
 
 void fit_planes(Workspace& ws, int width, int height, bool with_depth);
 

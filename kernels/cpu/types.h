@@ -49,9 +49,11 @@ struct AdamOptions {
   bool dense = true;                             // false: splats that the picture does not show keep still
 };
 
-// What happens to the gradients of the 59 parameters once they are known: written out, or used up by Adam on the spot.
+// What happens to the gradients of the 59 parameters once they are known: written out, added up, or used up by Adam on
+// the spot.
 struct GradientSink {
   float* gradients = nullptr;                    // blocks, or null
+  std::uint8_t* seen = nullptr;                  // (block_count * 16,): not null for adding; 1 where a view saw the splat
   float *first_moments = nullptr, *second_moments = nullptr;   // blocks, or null for no Adam step
   AdamOptions adam;
   // Statistics for densification, each (count,) or null; see SplatStatistics in kernels/steps.py.

@@ -121,7 +121,7 @@ inline void update_group(const UpdateContext& u, std::size_t offset, int first, 
   const std::uint32_t visible = read_lanes(&u.ws.visible[first]);
   const AdamOptions& o = u.sink.adam;
   const bool moves = u.sink.first_moments && (visible || o.dense);
-  if (!moves && !u.sink.gradients && !visible) return;
+  if (!moves && !visible && (!u.sink.gradients || u.sink.seen)) return;
   const Parameters p{u.splats.blocks + offset, u.ws.smoothing_at(first)};
   Floats out[kParameters];
   if (visible) {
@@ -140,7 +140,11 @@ inline void update_group(const UpdateContext& u, std::size_t offset, int first, 
   } else {
     for (int k = 0; k < u.used; ++k) out[k] = zeros();
   }
-  if (u.sink.gradients) {
+  if (u.sink.seen) {
+    float* gradients = u.sink.gradients + offset;
+    for (int k = 0; k < u.used; ++k) store(gradients + k * kLanes, load(gradients + k * kLanes) + out[k]);
+    for (std::uint32_t m = visible; m; m &= m - 1) u.sink.seen[first + __builtin_ctz(m)] = 1;
+  } else if (u.sink.gradients) {
     float* gradients = u.sink.gradients + offset;
     for (int k = 0; k < u.used; ++k) store(gradients + k * kLanes, out[k]);
     for (int k = u.used; k < kParameters; ++k) store(gradients + k * kLanes, zeros());

@@ -73,8 +73,10 @@ struct Workspace {
   int tiles_x = 0, tiles_y = 0;
 
   // Planes. image: 3; left: transmittance that no splat took; depth: sum of weight times z; d_...: loss gradients.
-  Scratch<float> image, left, depth, d_image, d_left, d_depth;
   Scratch<float> feature_planes;   // as many as there are channels; of the features' picture or its gradient
+  // exposed: the picture as a photo's exposure shows it (exposure.h), with its own layout as it is used by some steps.
+  Scratch<float> image, left, depth, d_image, d_left, d_depth, exposed;
+  PlaneLayout exposed_layout;
 
   // Per splat. smoothing: as given (see smooth_scale in geometry.h), padded with zeros; used when `smoothed`.
   Scratch<float> smoothing;

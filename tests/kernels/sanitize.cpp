@@ -147,6 +147,9 @@ void lose(int width, int height, const char* mask, const Level& level) {
 
 void train(Cloud& cloud, const Camera& camera, Photo& photo, const Level& level, int steps, bool deterministic) {
   Blocks first(cloud.count), second(cloud.count);
+  Blocks sums(cloud.count);
+  std::vector<std::uint8_t> seen(static_cast<std::size_t>(cloud.splats().block_count()) * kLanes);
+  const std::vector<float> exposure = {1.1f, 0, 0, .1f, .1f, .9f, 0, 0, 0, 0, 1, -.1f};
   std::vector<float> norms(cloud.count), views(cloud.count), radii(cloud.count), absolute(cloud.count);
   for (int step = 1; step <= steps; ++step) {
     StepOptions options;
@@ -161,9 +164,17 @@ void train(Cloud& cloud, const Camera& camera, Photo& photo, const Level& level,
     if (step > 1) statistics = {norms.data(), views.data(), radii.data(), step % 3 ? nullptr : absolute.data()};
     WorkspaceLoan ws;
     Turn turn;
-    const Loss loss = train_step(*ws, turn.pool(), level, camera, cloud.splats(), first.values.get(),
-                                 second.values.get(), photo, options, statistics, nullptr);
+    Shot shot;
+    shot.camera = camera;
+    shot.photo = &photo;
+    const Loss loss = train_step(*ws, turn.pool(), level, cloud.splats(), first.values.get(), second.values.get(), shot,
+                                 options, statistics);
     require(std::isfinite(loss.total), "a training step's loss is not finite");
+    shot.exposure = exposure.data();
+    for (int view = 0; view < 2; ++view)
+      accumulate_step(*ws, turn.pool(), level, cloud.splats(), sums.values.get(), seen.data(), shot, options, statistics);
+    apply_step(turn.pool(), level, cloud.splats(), first.values.get(), second.values.get(), sums.values.get(),
+               seen.data(), 2, options);
   }
   Turn turn;
   add_mcmc_noise(cloud.splats(), turn.pool(), 1.f, 7, static_cast<std::uint64_t>(steps));
