@@ -35,6 +35,7 @@ from ._outputs import Contribution, contribution, median_depth, render_features,
 from ._picture import Context, Rendered, render, render_backward
 from ._training import (
     PHASES,
+    GeometryLoss,
     GradientSums,
     Photo,
     SplatStatistics,
@@ -43,6 +44,7 @@ from ._training import (
     accumulate_step,
     add_mcmc_noise,
     apply_step,
+    geometry_loss,
     photo_loss,
     train_step,
 )
@@ -59,6 +61,7 @@ __all__ = [
     "QUATERNION",
     "Context",
     "Contribution",
+    "GeometryLoss",
     "GradientSums",
     "Photo",
     "Rendered",
@@ -73,6 +76,7 @@ __all__ = [
     "blocks_from_rows",
     "contribution",
     "free_memory",
+    "geometry_loss",
     "median_depth",
     "pack",
     "photo_loss",

@@ -21,6 +21,7 @@ class StepOptions:
         self, means: float, quats: float, log_scales: float, opacities: float, sh0: float, sh_rest: float, /
     ) -> None: ...
     def set_adam(self, beta1: float, beta2: float, epsilon: float, dense: bool, /) -> None: ...
+    def set_geometry_loss(self, depth_weight: float, empty_weight: float, /) -> None: ...
     def set_loss(self, ssim_weight: float, opacity_reg: float, scale_reg: float, /) -> None: ...
     def set_background(self, red: float, green: float, blue: float, /) -> None: ...
 
@@ -28,6 +29,8 @@ class StepResult:
     loss: float
     l1: float
     ssim: float
+    depth: float
+    empty: float
     visible: int
     pairs: int
     phase_ms: list[float]
@@ -45,7 +48,9 @@ def free_workspaces() -> None: ...
 def camera(
     width: int, height: int, fx: float, fy: float, cx: float, cy: float, cam_from_world: npt.NDArray[np.float32], /
 ) -> Camera: ...
-def photo(rgb: _Array, mask: _Array | None) -> Photo: ...
+def photo(
+    rgb: _Array, mask: _Array | None, depth: _Array | None, confidence: _Array | None, empty: _Array | None
+) -> Photo: ...
 def render(
     blocks: _Array,
     count: int,
@@ -87,6 +92,16 @@ def contribution(context: Context, weight_map: _Array | None, total: _Array, mos
 def median_depth(context: Context, picture: _Array, /) -> None: ...
 def ellipses(context: Context, centres: _Array, extents: _Array, /) -> None: ...
 def photo_loss(rgb: _Array, photo: Photo, ssim_weight: float, d_rgb: _Array, /) -> float: ...
+def geometry_loss(
+    depth: _Array,
+    alpha: _Array,
+    photo: Photo,
+    depth_weight: float,
+    empty_weight: float,
+    d_depth: _Array,
+    d_alpha: _Array,
+    /,
+) -> list[float]: ...
 def train_step(
     blocks: _Array,
     exp_avg: _Array,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -24,16 +25,31 @@ class Photo:
     Args:
         rgb: (H, W, 3) uint8 sRGB.
         mask: (H, W) uint8 or None; pixels where it is 0 do not count.
+        depth: (H, W) float32 or None: z along the optical axis in the splats' units where it is known, elsewhere 0 or
+            not a number; see `twin_geometry.depth_loss`. Pixels that the mask hides are not known.
+        confidence: (H, W) float32 or None: weights of the depth, 0 or less for unknown; None for 1.
+        empty: (H, W) uint8 or None; where it is not 0 nothing is to be seen, see `twin_geometry.empty_loss`. The mask
+            should hide these pixels, as their colour is the background's.
 
     Raises:
         TypeError, ValueError: arrays of another dtype, shape or layout.
     """
 
-    def __init__(self, rgb: npt.NDArray[np.uint8], mask: npt.NDArray[np.uint8] | None = None) -> None:
+    def __init__(
+        self,
+        rgb: npt.NDArray[np.uint8],
+        mask: npt.NDArray[np.uint8] | None = None,
+        depth: Floats | None = None,
+        *,
+        confidence: Floats | None = None,
+        empty: npt.NDArray[np.uint8] | None = None,
+    ) -> None:
         require_array(rgb, "rgb")
-        if mask is not None:
-            require_array(mask, "mask")
-        self.native = _native.photo(rgb, mask)
+        named = {"mask": mask, "depth": depth, "confidence": confidence, "empty": empty}
+        for name, array in named.items():
+            if array is not None:
+                require_array(array, name)
+        self.native = _native.photo(rgb, **named)
         self.height, self.width = rgb.shape[:2]
 
 
@@ -44,6 +60,30 @@ def photo_loss(rgb: Floats, photo: Photo, ssim_weight: float = 0.2) -> tuple[flo
     return _native.photo_loss(rgb, photo.native, ssim_weight, d_rgb), d_rgb
 
 
+@dataclass(frozen=True, eq=False)
+class GeometryLoss:
+    """depth, empty: `twin_geometry.depth_loss` and `twin_geometry.empty_loss`. d_depth, d_alpha: (H, W) gradients of
+    their weighted sum by the picture's depth plane and alpha."""
+
+    depth: float
+    empty: float
+    d_depth: Floats
+    d_alpha: Floats
+
+
+def geometry_loss(
+    depth: Floats, alpha: Floats, photo: Photo, depth_weight: float = 1.0, empty_weight: float = 1.0
+) -> GeometryLoss:
+    """What the photo knows besides colours against depth (H, W), the sum of weight times z, and alpha (H, W)."""
+    require_array(depth, "depth")
+    require_array(alpha, "alpha")
+    d_depth, d_alpha = (np.empty((photo.height, photo.width), np.float32) for _ in range(2))
+    by_depth, by_emptiness = _native.geometry_loss(
+        depth, alpha, photo.native, depth_weight, empty_weight, d_depth, d_alpha
+    )
+    return GeometryLoss(by_depth, by_emptiness, d_depth, d_alpha)
+
+
 @dataclass(frozen=True, kw_only=True)
 class StepConfig:
     """One training step.
@@ -52,6 +92,8 @@ class StepConfig:
     lr_means ... lr_sh_rest: learning rates per kind of parameter; means in world units.
     sh_degree: 0 to 3; coefficients above it are neither read nor changed.
     ssim_weight: share of 1 - SSIM in the loss, the rest is L1.
+    depth_weight, empty_weight: of `twin_geometry.depth_loss` and `twin_geometry.empty_loss`, for photos that know
+        something; a step with neither costs nothing more.
     background: three sRGB values.
     opacity_reg, scale_reg: weights of `twin.regularizer`.
     dense_adam: also move splats that the view does not show, by their old momentum, as 3DGS does.
@@ -69,6 +111,8 @@ class StepConfig:
     lr_sh_rest: float = 1.25e-4
     sh_degree: int = 3
     ssim_weight: float = 0.2
+    depth_weight: float = 0.0
+    empty_weight: float = 0.0
     background: Sequence[float] | Floats = (0.0, 0.0, 0.0)
     opacity_reg: float = 0.0
     scale_reg: float = 0.0
@@ -85,6 +129,8 @@ class StepConfig:
             raise ValueError(f"step is {self.step}, but steps count from 1")
         if not 0.0 <= self.ssim_weight <= 1.0:
             raise ValueError(f"ssim_weight is {self.ssim_weight}, expected 0 to 1")
+        if not (0.0 <= self.depth_weight < math.inf and 0.0 <= self.empty_weight < math.inf):
+            raise ValueError("depth_weight and empty_weight must be at least 0")
         if not (0.0 <= self.beta1 < 1.0 and 0.0 <= self.beta2 < 1.0):
             raise ValueError("beta1 and beta2 must be at least 0 and below 1")
 
@@ -100,6 +146,7 @@ class StepConfig:
         )
         options.set_adam(self.beta1, self.beta2, self.epsilon, self.dense_adam)
         options.set_loss(self.ssim_weight, self.opacity_reg, self.scale_reg)
+        options.set_geometry_loss(self.depth_weight, self.empty_weight)
         options.set_background(*three_channels(self.background))
         return options
 
@@ -108,7 +155,8 @@ class StepConfig:
 class StepStats:
     """What a step saw.
 
-    loss: of the picture, regularizers not included. l1, ssim: its two terms, means over the kept pixels.
+    loss: of the picture, regularizers, depth and emptiness not included. l1, ssim: its two terms, means over the kept
+        pixels. depth, empty: `twin_geometry.depth_loss` and `twin_geometry.empty_loss`, 0 where they do not count.
     visible: splats that reach into the picture. pairs: of splats and tiles, which time and memory grow with.
     phase_ms: milliseconds per phase, see `PHASES`.
     d_camera: (6,) float32 gradient of the loss at the twist (v, w) = 0, when `exp((v, w))` is put before
@@ -125,6 +173,8 @@ class StepStats:
     phase_ms: tuple[float, ...]
     d_camera: Floats | None = None
     d_exposure: Floats | None = None
+    depth: float = 0.0
+    empty: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -293,6 +343,8 @@ def _stats(result: _native.StepResult) -> StepStats:
         tuple(result.phase_ms),
         np.array(result.d_camera, np.float32) if result.d_camera else None,
         np.array(result.d_exposure, np.float32).reshape(3, 4) if result.d_exposure else None,
+        result.depth,
+        result.empty,
     )
 
 

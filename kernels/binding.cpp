@@ -233,14 +233,51 @@ void ellipses_into(Context& context, const Array& centres, const Array& extents)
   }
 }
 
-std::unique_ptr<Photo> make_photo(const Input& rgb, const std::optional<Input>& mask) {
-  const auto* bytes = data_of<const std::uint8_t>(rgb, "rgb", {-1, -1, 3}, "uint8(H, W, 3)");
+std::unique_ptr<Photo> make_photo(const Input& rgb, const std::optional<Input>& mask, const std::optional<Input>& depth,
+                                  const std::optional<Input>& confidence, const std::optional<Input>& empty) {
+  PhotoBytes photo;
+  photo.rgb = data_of<const std::uint8_t>(rgb, "rgb", {-1, -1, 3}, "uint8(H, W, 3)");
   const auto h = static_cast<std::int64_t>(rgb.shape(0)), w = static_cast<std::int64_t>(rgb.shape(1));
   if (h < 1 || w < 1 || h > kMaxSize || w > kMaxSize)
     throw nb::value_error("a photo's sides must be 1 to 16000 pixels");
-  const auto* hides =
-      mask ? data_of<const std::uint8_t>(*mask, "mask", {h, w}, "uint8(H, W) of the photo's size") : nullptr;
-  return std::make_unique<Photo>(static_cast<int>(w), static_cast<int>(h), bytes, hides);
+  photo.width = static_cast<int>(w), photo.height = static_cast<int>(h);
+  const auto bytes = [&](const std::optional<Input>& a, const char* name) {
+    return a ? data_of<const std::uint8_t>(*a, name, {h, w}, "uint8(H, W) of the photo's size") : nullptr;
+  };
+  const auto floats = [&](const std::optional<Input>& a, const char* name) {
+    return a ? data_of<const float>(*a, name, {h, w}, "float32(H, W) of the photo's size") : nullptr;
+  };
+  photo.mask = bytes(mask, "mask"), photo.empty = bytes(empty, "empty");
+  photo.depth = floats(depth, "depth"), photo.confidence = floats(confidence, "confidence");
+  return std::make_unique<Photo>(photo);
+}
+
+std::vector<double> geometry_loss_into(const Input& depth, const Input& alpha, Photo& photo, float depth_weight,
+                                       float empty_weight, const Array& d_depth, const Array& d_alpha) {
+  const std::int64_t h = photo.height(), w = photo.width();
+  const auto* depths = data_of<const float>(depth, "depth", {h, w}, "float32(H, W) of the photo's size");
+  const auto* alphas = data_of<const float>(alpha, "alpha", {h, w}, "float32(H, W) of the photo's size");
+  float* by_depth = data_of<float>(d_depth, "d_depth", {h, w}, "float32(H, W)");
+  float* by_alpha = data_of<float>(d_alpha, "d_alpha", {h, w}, "float32(H, W)");
+  nb::gil_scoped_release release;
+  Turn turn;
+  WorkspaceLoan ws;
+  const Level& level = current_level();
+  const PhotoPlanes& planes = photo.planes(level, turn.pool());
+  fit_planes(*ws, photo.width(), photo.height(), true);
+  write_planes(ws->layout, depths, 1, ws->depth.data());
+  write_planes(ws->layout, alphas, 1, ws->left.data());
+  for (std::int64_t y = 0; y < h; ++y)
+    for (std::int64_t x = 0; x < w; ++x) {
+      float& left = ws->left[ws->layout.at(static_cast<int>(x), static_cast<int>(y))];
+      left = 1.f - left;
+    }
+  Loss loss;
+  level.geometry_loss(*ws, turn.pool(), planes, depth_weight, empty_weight, loss);
+  read_planes(ws->layout, ws->d_depth.data(), 1, by_depth);
+  read_planes(ws->layout, ws->d_left.data(), 1, by_alpha);
+  for (std::int64_t i = 0; i < h * w; ++i) by_alpha[i] = -by_alpha[i];
+  return {loss.depth, loss.empty};
 }
 
 double photo_loss_into(const Input& rgb, Photo& photo, float ssim_weight, const Array& d_rgb) {
@@ -261,7 +298,7 @@ double photo_loss_into(const Input& rgb, Photo& photo, float ssim_weight, const 
 }
 
 struct StepResult {
-  double loss = 0, l1 = 0, ssim = 0;
+  double loss = 0, l1 = 0, ssim = 0, depth = 0, empty = 0;
   int visible = 0;
   std::size_t pairs = 0;
   std::vector<double> phase_ms, d_camera, d_exposure;   // the gradients are empty unless asked for
@@ -270,6 +307,7 @@ struct StepResult {
 StepResult result_of(const Loss& loss, const Workspace& ws, const Shot& shot, const StepOptions& options) {
   StepResult result;
   result.loss = loss.total, result.l1 = loss.l1, result.ssim = loss.ssim;
+  result.depth = loss.depth, result.empty = loss.empty;
   result.visible = ws.visible_count, result.pairs = ws.pairs;
   result.phase_ms.assign(ws.phase_ms, ws.phase_ms + kPhases);
   if (options.pose_gradient) result.d_camera.assign(ws.d_camera, ws.d_camera + 6);
@@ -396,6 +434,9 @@ void bind_options(nb::module_& m) {
       .def("set_loss", [](StepOptions& o, float ssim_weight, float opacity_reg, float scale_reg) {
         o.ssim_weight = ssim_weight, o.adam.opacity_reg = opacity_reg, o.adam.scale_reg = scale_reg;
       })
+      .def("set_geometry_loss", [](StepOptions& o, float depth_weight, float empty_weight) {
+        o.depth_weight = depth_weight, o.empty_weight = empty_weight;
+      })
       .def("set_background", [](StepOptions& o, float red, float green, float blue) {
         o.background[0] = red, o.background[1] = green, o.background[2] = blue;
       })
@@ -407,6 +448,8 @@ void bind_options(nb::module_& m) {
       .def_ro("loss", &StepResult::loss)
       .def_ro("l1", &StepResult::l1)
       .def_ro("ssim", &StepResult::ssim)
+      .def_ro("depth", &StepResult::depth)
+      .def_ro("empty", &StepResult::empty)
       .def_ro("visible", &StepResult::visible)
       .def_ro("pairs", &StepResult::pairs)
       .def_ro("phase_ms", &StepResult::phase_ms)
@@ -434,7 +477,8 @@ NB_MODULE(_native, m) {
   nb::class_<Context>(m, "Context");
   nb::class_<Photo>(m, "Photo");
   m.def("camera", &make_camera);
-  m.def("photo", &make_photo, nb::arg("rgb"), nb::arg("mask").none());
+  m.def("photo", &make_photo, nb::arg("rgb"), nb::arg("mask").none(), nb::arg("depth").none(),
+        nb::arg("confidence").none(), nb::arg("empty").none());
   m.def("render", &render_into, nb::arg("blocks"), nb::arg("count"), nb::arg("camera"), nb::arg("sh_degree"),
         nb::arg("red"), nb::arg("green"), nb::arg("blue"), nb::arg("rgb"), nb::arg("alpha"), nb::arg("depth"),
         nb::arg("antialiased"), nb::arg("smoothing").none());
@@ -449,6 +493,7 @@ NB_MODULE(_native, m) {
   m.def("median_depth", &median_depth_into);
   m.def("ellipses", &ellipses_into);
   m.def("photo_loss", &photo_loss_into);
+  m.def("geometry_loss", &geometry_loss_into);
   m.def("train_step", &train_step_in_place, nb::arg("blocks"), nb::arg("exp_avg"), nb::arg("exp_avg_sq"),
         nb::arg("count"), nb::arg("camera"), nb::arg("photo"), nb::arg("options"), nb::arg("gradient_norms").none(),
         nb::arg("views").none(), nb::arg("max_radii").none(), nb::arg("abs_gradient_norms").none(),

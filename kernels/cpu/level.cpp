@@ -13,6 +13,7 @@
 #include "bin.h"
 #include "exposure.h"
 #include "forward.h"
+#include "geometry_loss.h"
 #include "loss.h"
 #include "photo.h"
 #include "project.h"
@@ -33,6 +34,7 @@ extern const Level level = {DIORAMA_TEXT(DIORAMA_LEVEL),
                             forward,
                             prepare_photo,
                             photo_loss,
+                            geometry_loss,
                             backward,
                             update,
                             apply,

@@ -21,6 +21,7 @@ struct Level {
   void (*forward)(Workspace&, Pool&, bool with_depth, const float* background, const float* kept);
   void (*prepare_photo)(const PhotoBytes&, PhotoPlanes&, Pool&);
   Loss (*photo_loss)(Workspace&, Pool&, const PhotoPlanes&, float ssim_weight);
+  void (*geometry_loss)(Workspace&, Pool&, const PhotoPlanes&, float depth_weight, float empty_weight, Loss&);
   void (*backward)(Workspace&, Pool&, int splat_count, bool with_depth, bool absolute, bool deterministic);
   void (*update)(Workspace&, Pool&, const Splats&, const GradientSink&);
   void (*apply)(Pool&, const Splats&, const GradientSink&, int views);

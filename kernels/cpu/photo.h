@@ -58,6 +58,36 @@ inline void clear_planes(Scratch<float>& planes, std::size_t floats) {
   __builtin_memset(planes.data(), 0, floats * sizeof(float));
 }
 
+inline bool is_weight(float x) { return x > 1e-12f && x < 1e12f; }   // false for NaN too
+
+inline void fill_depth(const PhotoBytes& photo, PhotoPlanes& out) {
+  out.depth_count = 0;
+  if (!photo.depth) return;
+  clear_planes(out.depth, out.layout.size);
+  clear_planes(out.depth_weight, out.layout.size);
+  for (int y = 0; y < photo.height; ++y)
+    for (int x = 0; x < photo.width; ++x) {
+      const std::size_t i = static_cast<std::size_t>(y) * photo.width + x, at = out.layout.at(x, y);
+      const float weight = photo.confidence ? photo.confidence[i] : 1.f;
+      if (!is_weight(photo.depth[i]) || !is_weight(weight) || (photo.mask && !photo.mask[i])) continue;
+      out.depth[at] = photo.depth[i];
+      out.depth_weight[at] = weight;
+      ++out.depth_count;
+    }
+}
+
+inline void fill_empty(const PhotoBytes& photo, PhotoPlanes& out) {
+  out.empty_count = 0;
+  if (!photo.empty) return;
+  clear_planes(out.empty, out.layout.size);
+  for (int y = 0; y < photo.height; ++y)
+    for (int x = 0; x < photo.width; ++x) {
+      if (!photo.empty[static_cast<std::size_t>(y) * photo.width + x]) continue;
+      out.empty[out.layout.at(x, y)] = 1.f;
+      ++out.empty_count;
+    }
+}
+
 void prepare_photo(const PhotoBytes& photo, PhotoPlanes& out, Pool& pool) {
   out.layout = PlaneLayout::of(photo.width, photo.height);
   const std::size_t size = out.layout.size;
@@ -72,6 +102,8 @@ void prepare_photo(const PhotoBytes& photo, PhotoPlanes& out, Pool& pool) {
     for (std::size_t i = 0; i < out.kept_count; ++i) hidden += photo.mask[i] == 0;
     out.kept_count -= hidden;
   }
+  fill_depth(photo, out);
+  fill_empty(photo, out);
   constexpr int kChunk = 16;
   const int strips = (photo.height + kChunk - 1) / kChunk;
   pool.run(strips, [&](int strip, int) {

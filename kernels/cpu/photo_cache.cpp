@@ -13,7 +13,7 @@ class PhotoCache {
     return *cache;
   }
   static std::size_t bytes_of(const Photo& photo) {
-    const std::size_t planes = photo.mask_.empty() ? 9 : 10;
+    const std::size_t planes = 9 + (photo.mask_.empty() ? 0 : 1) + (photo.depth_.empty() ? 0 : 2) + (photo.empty_.empty() ? 0 : 1);
     return PlaneLayout::of(photo.width_, photo.height_).size * planes * sizeof(float);
   }
 
@@ -56,9 +56,13 @@ class PhotoCache {
   std::size_t used_ = 0, limit_ = std::size_t{2} << 30;
 };
 
-Photo::Photo(int width, int height, const std::uint8_t* rgb, const std::uint8_t* mask)
-    : width_(width), height_(height), rgb_(rgb, rgb + static_cast<std::size_t>(width) * height * 3) {
-  if (mask) mask_.assign(mask, mask + static_cast<std::size_t>(width) * height);
+Photo::Photo(const PhotoBytes& p) : width_(p.width), height_(p.height) {
+  const std::size_t pixels = static_cast<std::size_t>(p.width) * p.height;
+  rgb_.assign(p.rgb, p.rgb + 3 * pixels);
+  if (p.mask) mask_.assign(p.mask, p.mask + pixels);
+  if (p.depth) depth_.assign(p.depth, p.depth + pixels);
+  if (p.depth && p.confidence) confidence_.assign(p.confidence, p.confidence + pixels);
+  if (p.empty) empty_.assign(p.empty, p.empty + pixels);
 }
 
 Photo::~Photo() { PhotoCache::the().forget(this); }
@@ -67,7 +71,9 @@ const PhotoPlanes& Photo::planes(const Level& level, Pool& pool) {
   if (!planes_) {
     planes_ = PhotoCache::the().make_room(this);
     try {
-      level.prepare_photo({width_, height_, rgb_.data(), mask_.empty() ? nullptr : mask_.data()}, *planes_, pool);
+      const auto given = [](const auto& values) { return values.empty() ? nullptr : values.data(); };
+      level.prepare_photo({width_, height_, rgb_.data(), given(mask_), given(depth_), given(confidence_), given(empty_)},
+                          *planes_, pool);
     } catch (...) {
       PhotoCache::the().forget(this);
       planes_.reset();

@@ -9,12 +9,11 @@
 
 namespace diorama {
 
-// A photo keeps its bytes. Its planes (36 bytes per pixel) are computed at first use and kept; when all photos' planes
+// A photo keeps its bytes. Its planes (36 bytes per pixel; 4 more with a mask, 8 with depth, 4 with emptiness) are computed at first use and kept; when all photos' planes
 // together pass the limit, those of the photo that was used longest ago make room.
 class Photo {
  public:
-  // rgb: (height, width, 3); mask: (height, width) or null, 0 hides a pixel. Both are copied.
-  Photo(int width, int height, const std::uint8_t* rgb, const std::uint8_t* mask);
+  explicit Photo(const PhotoBytes& photo);   // all of it is copied
   ~Photo();
   Photo(const Photo&) = delete;
   Photo& operator=(const Photo&) = delete;
@@ -26,7 +25,8 @@ class Photo {
  private:
   friend class PhotoCache;
   int width_, height_;
-  std::vector<std::uint8_t> rgb_, mask_;
+  std::vector<std::uint8_t> rgb_, mask_, empty_;
+  std::vector<float> depth_, confidence_;
   std::unique_ptr<PhotoPlanes> planes_;
 };
 

@@ -85,12 +85,15 @@ Loss learn(Workspace& ws, Pool& pool, const Level& level, Splats splats, Shot& s
            const Statistics& statistics, GradientSink& sink) {
   splats.degree = options.sh_degree;
   const PhotoPlanes& planes = shot.photo->planes(level, pool);
+  const bool with_geometry =
+      (options.depth_weight > 0 && planes.depth_count) || (options.empty_weight > 0 && planes.empty_count);
   PhaseClock clock(ws.phase_ms);
-  draw(ws, pool, level, shot.camera, splats, options.background, planes.masked ? planes.kept.data() : nullptr, false,
-       {options.antialiased, shot.smoothing}, clock);
-  const Loss loss = compare(ws, pool, level, planes, shot, options.ssim_weight);
+  draw(ws, pool, level, shot.camera, splats, options.background, planes.masked ? planes.kept.data() : nullptr,
+       with_geometry, {options.antialiased, shot.smoothing}, clock);
+  Loss loss = compare(ws, pool, level, planes, shot, options.ssim_weight);
+  if (with_geometry) level.geometry_loss(ws, pool, planes, options.depth_weight, options.empty_weight, loss);
   clock.done(kLossPhase);
-  level.backward(ws, pool, splats.count, false, statistics.abs_gradient_norms != nullptr, options.deterministic);
+  level.backward(ws, pool, splats.count, with_geometry, statistics.abs_gradient_norms != nullptr, options.deterministic);
   clock.done(kBackward);
   sink.gradient_norms = statistics.gradient_norms;
   sink.abs_gradient_norms = statistics.abs_gradient_norms;

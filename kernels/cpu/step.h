@@ -29,7 +29,7 @@ void free_workspaces();
 struct StepOptions {
   AdamOptions adam;
   int sh_degree = 3;
-  float ssim_weight = 0.2f;
+  float ssim_weight = 0.2f, depth_weight = 0, empty_weight = 0;
   float background[3] = {0, 0, 0};
   bool deterministic = false;
   bool antialiased = false, pose_gradient = false;

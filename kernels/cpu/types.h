@@ -22,6 +22,7 @@ constexpr float kMaxCovariance = 1e15f;       // px^2, larger splats are dropped
 constexpr float kMinAlpha = 1.f / 255.f;
 constexpr float kMaxAlpha = 0.999f;
 constexpr float kStop = 1e-4f;                // transmittance up to which a pixel counts as full
+constexpr float kKnownAlpha = 0.5f;           // alpha from which a pixel's depth is compared with what is known
 constexpr float kMargin = 0.3f;               // of the half picture, beyond which the Jacobian is held
 
 constexpr int kMaxSize = 16000;               // px; tile columns must fit into 16 bits (Span)
@@ -78,6 +79,7 @@ struct ContributionSink {
 
 struct Loss {
   double total = 0, l1 = 0, ssim = 0;            // l1, ssim: means over the kept pixels and channels
+  double depth = 0, empty = 0;                   // means over the pixels of known depth, and of nothing to be seen
 };
 
 }  // namespace diorama

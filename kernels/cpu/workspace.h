@@ -114,12 +114,18 @@ struct PhotoPlanes {
   Scratch<float> kept;                   // 1 plane of 0 and 1; empty when no pixel is masked
   std::size_t kept_count = 0;
   bool masked = false;
+  // 1 plane each, for as long as its count is not 0: depth with its weight (0: not known), and 1 where nothing is seen.
+  Scratch<float> depth, depth_weight, empty;
+  std::size_t depth_count = 0, empty_count = 0;
 };
 
 struct PhotoBytes {
   int width = 0, height = 0;
   const std::uint8_t* rgb = nullptr;    // (H, W, 3)
   const std::uint8_t* mask = nullptr;   // (H, W) or null; 0 hides
+  const float* depth = nullptr;         // (H, W) or null; unknown where it is not a positive number, and where hidden
+  const float* confidence = nullptr;    // (H, W) or null for 1; weighs the depth
+  const std::uint8_t* empty = nullptr;  // (H, W) or null; nothing is to be seen where it is not 0
 };
 
 }  // namespace diorama

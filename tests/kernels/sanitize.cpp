@@ -89,7 +89,14 @@ std::unique_ptr<Photo> photo_of(int width, int height, const char* mask) {
   std::vector<std::uint8_t> rgb(3 * pixels), hides(pixels);
   for (std::size_t i = 0; i < rgb.size(); ++i) rgb[i] = static_cast<std::uint8_t>(i * 7 + i / 200);
   for (std::size_t i = 0; i < pixels; ++i) hides[i] = std::strcmp(mask, "all") == 0 ? 0 : i % 5 != 0;
-  return std::make_unique<Photo>(width, height, rgb.data(), std::strcmp(mask, "none") == 0 ? nullptr : hides.data());
+  std::vector<float> depth(pixels), confidence(pixels);
+  for (std::size_t i = 0; i < pixels; ++i) depth[i] = i % 7 ? 1.f + .01f * static_cast<float>(i % 300) : kNaN;
+  for (std::size_t i = 0; i < pixels; ++i) confidence[i] = static_cast<float>(i % 3);
+  PhotoBytes photo;
+  photo.width = width, photo.height = height, photo.rgb = rgb.data();
+  if (std::strcmp(mask, "none") == 0) return std::make_unique<Photo>(photo);
+  photo.mask = photo.empty = hides.data(), photo.depth = depth.data(), photo.confidence = confidence.data();
+  return std::make_unique<Photo>(photo);
 }
 
 void read_outputs(Workspace& ws, Pool& pool, const Level& level, Cloud& cloud, Blocks& gradients, std::size_t pixels) {
@@ -159,6 +166,7 @@ void train(Cloud& cloud, const Camera& camera, Photo& photo, const Level& level,
     options.adam.opacity_reg = options.adam.scale_reg = .01f;
     options.adam.dense = step % 2 == 0;
     options.sh_degree = step % 4;
+    options.depth_weight = step % 3 ? .1f : 0, options.empty_weight = step % 2 ? .1f : 0;
     options.deterministic = deterministic;
     Statistics statistics;
     if (step > 1) statistics = {norms.data(), views.data(), radii.data(), step % 3 ? nullptr : absolute.data()};
