@@ -46,6 +46,7 @@ from ._training import (
     apply_step,
     geometry_loss,
     photo_loss,
+    sampling_intervals,
     train_step,
 )
 from ._view import View
@@ -85,6 +86,7 @@ __all__ = [
     "render_features",
     "render_features_backward",
     "rows_from_blocks",
+    "sampling_intervals",
     "set_photo_memory",
     "set_simd_level",
     "set_thread_count",

@@ -19,6 +19,10 @@ PHASES = ("project", "sort", "bin", "forward", "loss", "backward", "update")
 """What a step spends its time on, in order; see `StepStats.phase_ms`."""
 
 
+UNSEEN = np.float32(1e38)
+"""What the kernels give as the sampling interval of a splat that no camera sees is more than this."""
+
+
 class Photo:
     """A photo to train on: copied, with what the loss needs of it kept between steps (see `set_photo_memory`).
 
@@ -346,6 +350,14 @@ def _stats(result: _native.StepResult) -> StepStats:
         result.depth,
         result.empty,
     )
+
+
+def sampling_intervals(blocks: Floats, count: int, views: Sequence[View]) -> Floats:
+    """`twin.sampling_intervals` of the first `count` splats of `blocks` (B, 59, 16): (count,) float32."""
+    require_array(blocks, "blocks")
+    intervals = np.empty(count, np.float32)
+    _native.sampling_intervals(blocks, count, [native_camera(view) for view in views], intervals)
+    return np.where(intervals < UNSEEN, intervals, np.float32(np.inf))
 
 
 def add_mcmc_noise(blocks: Floats, count: int, amount: float, seed: int, step: int) -> None:

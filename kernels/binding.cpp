@@ -6,6 +6,7 @@
 #include <nanobind/stl/unique_ptr.h>
 #include <nanobind/stl/vector.h>
 
+#include <algorithm>
 #include <initializer_list>
 #include <memory>
 #include <optional>
@@ -399,6 +400,17 @@ void apply_in_place(const Array& blocks, const Array& exp_avg, const Array& exp_
   apply_step(turn.pool(), current_level(), splats, first, second, sums, flags, views, options);
 }
 
+void sampling_intervals_into(const Input& blocks, std::int64_t count, const std::vector<Camera>& cameras,
+                             const Array& out) {
+  const Splats splats = splats_of(blocks_of(blocks, "blocks", SIZE_MAX), blocks.shape(0), count, 0);
+  float* intervals = data_of<float>(out, "intervals", {count}, "float32(count,)");
+  nb::gil_scoped_release release;
+  Turn turn;
+  Scratch<float> padded;
+  current_level().sampling_intervals(turn.pool(), splats, cameras.data(), static_cast<int>(cameras.size()), padded);
+  std::copy_n(padded.data(), count, intervals);
+}
+
 void add_noise(const Array& blocks, std::int64_t count, float amount, std::uint64_t seed, std::uint64_t step) {
   const Splats splats = splats_of(blocks_of(blocks, "blocks", SIZE_MAX), blocks.shape(0), count, 3);
   nb::gil_scoped_release release;
@@ -503,6 +515,7 @@ NB_MODULE(_native, m) {
         nb::arg("views").none(), nb::arg("max_radii").none(), nb::arg("abs_gradient_norms").none(),
         nb::arg("smoothing").none(), nb::arg("exposure").none());
   m.def("apply_step", &apply_in_place);
+  m.def("sampling_intervals", &sampling_intervals_into);
   m.def("add_mcmc_noise", &add_noise);
   m.def("philox", &philox_words);
 }

@@ -224,6 +224,24 @@ def project(
     )
 
 
+def sampling_intervals(means: Tensor, views: Sequence[View]) -> Tensor:
+    """The least distance in the world between two pixels' rays at each centre (N, 3): (N,), infinite where unseen.
+
+    Over the cameras that see a centre, depth over focal length (Yu et al. 2024, eq. 7). A camera sees what lies more
+    than `NEAR` in front of it and within its picture grown by `MARGIN`.
+    """
+    least = torch.full_like(means[:, 0], math.inf)
+    for view in views:
+        matrix = torch.as_tensor(view.cam_from_world).to(means)
+        x, y, z = (means @ matrix[:, :3].T + matrix[:, 3]).unbind(-1)
+        margin_x, margin_y = MARGIN * 0.5 * view.width, MARGIN * 0.5 * view.height
+        px, py = view.fx * x / z + view.cx, view.fy * y / z + view.cy
+        seen = (z > NEAR) & (px >= -margin_x) & (px <= view.width + margin_x)
+        seen &= (py >= -margin_y) & (py <= view.height + margin_y)
+        least = torch.where(seen, torch.minimum(least, z / max(view.fx, view.fy)), least)
+    return least
+
+
 def blend(pixels: Tensor, means_px: Tensor, conics: Tensor, opacities: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
     """Step 4 for P pixel centres (P, 2) and M splats near to far: values (M, D) to sums (P, D), and T left (P,)."""
     dx, dy = (pixels[:, None, :] - means_px[None, :, :]).unbind(-1)

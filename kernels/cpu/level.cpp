@@ -17,6 +17,7 @@
 #include "loss.h"
 #include "photo.h"
 #include "project.h"
+#include "sampling.h"
 #include "update.h"
 
 #define DIORAMA_TEXT_OF(x) #x
@@ -37,6 +38,7 @@ extern const Level level = {DIORAMA_TEXT(DIORAMA_LEVEL),
                             geometry_loss,
                             backward,
                             update,
+                            sampling_intervals,
                             apply,
                             expose,
                             expose_backward,

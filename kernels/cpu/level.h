@@ -24,6 +24,7 @@ struct Level {
   void (*geometry_loss)(Workspace&, Pool&, const PhotoPlanes&, float depth_weight, float empty_weight, Loss&);
   void (*backward)(Workspace&, Pool&, int splat_count, bool with_depth, bool absolute, bool deterministic);
   void (*update)(Workspace&, Pool&, const Splats&, const GradientSink&);
+  void (*sampling_intervals)(Pool&, const Splats&, const Camera*, int camera_count, Scratch<float>& intervals);
   void (*apply)(Pool&, const Splats&, const GradientSink&, int views);
   void (*expose)(Workspace&, Pool&, const float* matrix, const float* kept);
   void (*expose_backward)(Workspace&, Pool&, const float* matrix, double* d_matrix);

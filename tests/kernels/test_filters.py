@@ -192,6 +192,28 @@ def test_the_fused_step_has_the_gradients_of_the_composed_one(level: str) -> Non
     assert_close_where(m / scale, 0.1 * gradients / scale, 1e-5, reason="the same kernels, sums in another order")
 
 
+def test_sampling_intervals(level: str) -> None:
+    """Two cameras of different focal lengths, splats in front of, beside and behind them, one not a number."""
+    splats = cloud(500)
+    splats.means[:50, 2] -= 4.0
+    splats.means[50:90, 0] *= 3.0
+    splats.means[100] = np.nan
+    near, far = camera(), axis_view(60, 40, 90.0)
+    for views in ([near], [far], [near, far], [near, far] * 40):
+        found = kernels.sampling_intervals(pack(*splats), 500, views)
+        expected = twin.sampling_intervals(torch.tensor(splats.means).double(), views).numpy()
+        assert np.array_equal(np.isinf(found), np.isinf(expected)) and 0 < np.isinf(found).sum() < 400
+        seen = np.isfinite(found)
+        assert_close_where(found[seen], expected[seen], 1e-6, reason="float32, intervals up to 0.1")
+    assert np.isinf(kernels.sampling_intervals(pack(*splats), 500, [])).all()
+    assert kernels.sampling_intervals(zero_blocks(0), 0, [near]).shape == (0,)
+
+
+def test_sampling_interval_by_hand() -> None:
+    """Depth 2 under a focal length of 50 pixels: two neighbouring rays are 1/25 apart."""
+    assert np.isclose(twin.sampling_intervals(torch.tensor([[0.0, 0.0, 2.0]]), [axis_view(20, 16)]).item(), 0.04)
+
+
 def test_smoothing_of_another_kind_is_refused() -> None:
     blocks = pack(*cloud(20))
     for wrong, error in ((np.zeros(19, np.float32), ValueError), (np.zeros(20), TypeError), ([0.0] * 20, TypeError)):
