@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import dataclasses
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +24,8 @@ class Splats:
     logit_opacities: (N,) opacity before the sigmoid.
     sh: (N, K, 3) coefficients of the real spherical harmonics, degree-major as in 3DGS, K = (degree + 1)^2 in
         1, 4, 9, 16; colours are sRGB values.
+    is_antialiased: trained with, and so to be drawn with, Mip-Splatting's 2D filter (Yu et al. 2024): opacities make
+        up for the low-pass of 0.3 square pixels, `antialiased` of `kernels.render`.
 
     Raises ValueError when shapes or dtypes do not fit.
     """
@@ -32,6 +35,7 @@ class Splats:
     log_scales: Floats
     logit_opacities: Floats
     sh: Floats
+    is_antialiased: bool = field(default=False, kw_only=True)
 
     def __post_init__(self) -> None:
         n = len(self.means)
@@ -85,7 +89,8 @@ class Splats:
             *(
                 np.ascontiguousarray(a[index])
                 for a in (self.means, self.quats, self.log_scales, self.logit_opacities, self.sh)
-            )
+            ),
+            is_antialiased=self.is_antialiased,
         )
 
     def normalized(self) -> Splats:
@@ -94,4 +99,4 @@ class Splats:
         norm = np.linalg.norm(q, axis=1, keepdims=True)
         q = np.where(norm > 0, q / np.maximum(norm, 1e-30), [1.0, 0.0, 0.0, 0.0])
         unit: Floats = np.where(q[:, :1] < 0, -q, q).astype(np.float32)
-        return Splats(self.means, unit, self.log_scales, self.logit_opacities, self.sh)
+        return dataclasses.replace(self, quats=unit)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import numpy.typing as npt
 
@@ -91,7 +93,8 @@ def transform_splats(splats: Splats, target_from_source: Sim3) -> Splats:
         quats[part] = splats.quats[part].astype(np.float64) @ left.T
     log_scales = splats.log_scales + np.float32(np.log(target_from_source.scale))
     sh = _rotate_sh(splats.sh, rotation)
-    return Splats(means, quats, log_scales, splats.logit_opacities, sh).normalized()
+    moved = dataclasses.replace(splats, means=means, quats=quats, log_scales=log_scales, sh=sh)
+    return moved.normalized()
 
 
 def swap_axes(splats: Splats, target_from_source: npt.ArrayLike) -> Splats:
@@ -105,12 +108,12 @@ def swap_axes(splats: Splats, target_from_source: npt.ArrayLike) -> Splats:
     source, sign = np.abs(matrix).argmax(1), matrix.sum(1).astype(np.float32)
     turn = sign * np.float32(np.linalg.det(matrix).round())  # M R M^T is conjugation by the rotation det(M) M
     quats = np.concatenate([splats.quats[:, :1], splats.quats[:, 1:][:, source] * turn], axis=1)
-    return Splats(
-        np.ascontiguousarray(splats.means[:, source] * sign),
-        np.ascontiguousarray(quats),
-        np.ascontiguousarray(splats.log_scales[:, source]),
-        splats.logit_opacities,
-        _rotate_sh(splats.sh, matrix),
+    return dataclasses.replace(
+        splats,
+        means=np.ascontiguousarray(splats.means[:, source] * sign),
+        quats=np.ascontiguousarray(quats),
+        log_scales=np.ascontiguousarray(splats.log_scales[:, source]),
+        sh=_rotate_sh(splats.sh, matrix),
     )
 
 

@@ -65,7 +65,7 @@ class ViewerCamera:
 class ViewerScene:
     """A scene as the page shows it.
 
-    splats: a file that `render.formats` reads.
+    splats: a file that `render.formats` reads. is_antialiased: how they are to be drawn, see `Splats`.
     bounds_min, bounds_max: where the bulk of the scene is, strays left out, in the world.
     home_position, home_target, home_up: the first view.
     """
@@ -82,6 +82,7 @@ class ViewerScene:
     home_up: Vec3 = (0.0, 0.0, 1.0)
     cameras: tuple[ViewerCamera, ...] = ()
     metric_source: str | None = None
+    is_antialiased: bool = False
 
 
 def photo_files(scene: ViewerScene) -> dict[str, tuple[ViewerCamera, int]]:
@@ -122,6 +123,7 @@ def manifest(scene: ViewerScene, splats_url: str, splats_format: SplatFormat, sp
             "format": splats_format,
             "count": scene.splat_count,
             "sh_degree": scene.sh_degree,
+            "is_antialiased": scene.is_antialiased,
             "bytes": splats_bytes,
         },
         "bounds": {"min": list(scene.bounds_min), "max": list(scene.bounds_max)},
@@ -171,6 +173,7 @@ def viewer_scene(
         splats=Path(splats_path),
         splat_count=len(splats),
         sh_degree=splats.sh_degree,
+        is_antialiased=splats.is_antialiased,
         is_metric=scene.is_metric,
         metric_source=scene.metric_source,
         bounds_min=_vec3(low),

@@ -32,6 +32,8 @@ _SHAPES: dict[str, tuple[int, ...]] = {
     "grad_norm": (),
     "visible": (),
 }
+_OPTIONAL = ("smoothing",)
+"""Arrays (N,) that only some trainings have."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,10 +104,12 @@ def _read(path: Path, step: int) -> Checkpoint:
         metadata: dict[str, str] = file.metadata() or {}
         if metadata.get("version") != VERSION:
             raise ValueError(f"version {metadata.get('version')!r}, expected {VERSION!r}")
-        state: dict[str, npt.NDArray[np.float32]] = {name: file.get_tensor(name) for name in _SHAPES}
+        held = set(file.keys())
+        names = [*_SHAPES, *(name for name in _OPTIONAL if name in held)]
+        state: dict[str, npt.NDArray[np.float32]] = {name: file.get_tensor(name) for name in names}
     count = len(state["rows"])
-    for name, shape in _SHAPES.items():
-        if state[name].shape != (count, *shape) or state[name].dtype != np.float32:
+    for name in names:
+        if state[name].shape != (count, *_SHAPES.get(name, ())) or state[name].dtype != np.float32:
             raise ValueError(f"{name} is {state[name].dtype}{state[name].shape}")
     record: dict[str, Any] = json.loads(metadata["training"])
     if record["step"] != step:

@@ -114,6 +114,7 @@ class TrainConfig:
     sh_degree: of the view-dependent colour; one degree is added each `sh_every` of all steps.
     ssim_weight: of 1 - SSIM in the loss, the rest is L1.
     background: what is seen through the splats while training; random keeps surfaces opaque.
+    antialiased: with both of Mip-Splatting's filters (Yu et al. 2024): the model holds from afar and from near.
     checkpoint_every, log_every: steps.
     """
 
@@ -128,6 +129,7 @@ class TrainConfig:
     sh_every: float = 0.12
     ssim_weight: float = 0.2
     background: Background = "random"
+    antialiased: bool = False
     checkpoint_every: int = 500
     log_every: int = 100
     learning_rates: LearningRates = field(default_factory=LearningRates)

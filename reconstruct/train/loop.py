@@ -33,6 +33,7 @@ from .initialize import first_rows
 from .interrupt import StopSignals
 from .resolution import scale_at, scaled_view
 from .schedule import background_at, means_learning_rate, sh_degree_at, view_at
+from .smoothing import Smoother, bake
 from .strategies import Strategy, make_strategy
 from .table import Floats, splats_from_rows
 
@@ -114,6 +115,7 @@ def train_splats(
         prepared.targets,
         config.max_splats,
         statistics=make_strategy(config).needs_statistics,
+        antialiased=config.antialiased,
     )
     progress = _Progress()
     if found is not None:
@@ -122,10 +124,8 @@ def train_splats(
     resumed_from = progress.step
     _run(prepared, backend, progress, folder, on_event)
 
-    rows = backend.state()["rows"]
-    rows = rows[np.isfinite(rows).all(axis=1)]  # the kernels never show a splat that is not finite
     result = TrainResult(
-        splats=transform_splats(splats_from_rows(rows, config.sh_degree), prepared.frame.inverse()),
+        splats=transform_splats(_finished(backend, config), prepared.frame.inverse()),
         steps=progress.step,
         seconds=progress.seconds,
         history=progress.history,
@@ -138,6 +138,14 @@ def train_splats(
     save_training(result, config, out)
     on_event(Finished(STAGE, progress.seconds))
     return result
+
+
+def _finished(backend: StepBackend, config: TrainConfig) -> Splats:
+    """The splats in the training frame, with the 3D filter in them."""
+    state = backend.state()
+    rows = bake(state["rows"], state["smoothing"]) if "smoothing" in state else state["rows"]
+    rows = rows[np.isfinite(rows).all(axis=1)]  # the kernels never show a splat that is not finite
+    return dataclasses.replace(splats_from_rows(rows, config.sh_degree), is_antialiased=config.antialiased)
 
 
 def save_training(result: TrainResult, config: TrainConfig, out: Path) -> Path:
@@ -195,6 +203,9 @@ def _fingerprint(config: TrainConfig, backend: str, views: Sequence[TrainingView
 def _run(prepared: _Prepared, backend: StepBackend, progress: _Progress, folder: Path, on_event: OnEvent) -> None:
     """Steps until the last, with progress, history and checkpoints between."""
     config, strategy = prepared.config, make_strategy(prepared.config)
+    smoother = Smoother([t.view for t in prepared.targets]) if config.antialiased else None
+    if smoother is not None:
+        smoother.start(backend, resumed=progress.step > 0)
     clock, told, seconds_before = time.monotonic(), 0.0, progress.seconds
     last_log_step, last_log_time, saved_at = progress.step, clock, progress.step
 
@@ -210,7 +221,7 @@ def _run(prepared: _Prepared, backend: StepBackend, progress: _Progress, folder:
         with StopSignals() as signals:
             while progress.step < config.steps:
                 between_steps = False
-                _step(prepared, backend, strategy, progress.step + 1)
+                _step(prepared, backend, strategy, smoother, progress.step + 1)
                 progress.step += 1
                 between_steps = True
                 now = time.monotonic()
@@ -232,7 +243,7 @@ def _run(prepared: _Prepared, backend: StepBackend, progress: _Progress, folder:
         raise
 
 
-def _step(prepared: _Prepared, backend: StepBackend, strategy: Strategy, step: int) -> None:
+def _step(prepared: _Prepared, backend: StepBackend, strategy: Strategy, smoother: Smoother | None, step: int) -> None:
     config, rates = prepared.config, prepared.config.learning_rates
     lr_means = means_learning_rate(config, step)
     settings = StepSettings(
@@ -251,6 +262,8 @@ def _step(prepared: _Prepared, backend: StepBackend, strategy: Strategy, step: i
     )
     backend.step(_shot(prepared, step), settings)
     strategy.after_step(backend, step, lr_means)
+    if smoother is not None:
+        smoother.after_step(backend, step)
 
 
 def _shot(prepared: _Prepared, step: int) -> Shot:

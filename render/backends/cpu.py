@@ -35,5 +35,12 @@ class NativeRasterizer:
     def draw(self, splats: Splats, view: View, background: Sequence[float]) -> tuple[Floats, Floats, Floats]:
         arrays = (splats.means, splats.quats, splats.log_scales, splats.logit_opacities, splats.sh)
         blocks = kernels.pack(*(np.ascontiguousarray(a) for a in arrays))
-        drawn = kernels.render(blocks, len(splats), view, sh_degree=splats.sh_degree, background=tuple(background))
+        drawn = kernels.render(
+            blocks,
+            len(splats),
+            view,
+            sh_degree=splats.sh_degree,
+            background=tuple(background),
+            antialiased=splats.is_antialiased,
+        )
         return drawn.rgb, drawn.alpha, drawn.depth

@@ -33,25 +33,40 @@ def cuda_missing() -> str | None:
 
 
 def draw_tensors(
-    means: Tensor, quats: Tensor, log_scales: Tensor, logit_opacities: Tensor, sh: Tensor, view: View, sh_degree: int
+    means: Tensor,
+    quats: Tensor,
+    log_scales: Tensor,
+    logit_opacities: Tensor,
+    sh: Tensor,
+    view: View,
+    sh_degree: int,
+    *,
+    antialiased: bool = False,
+    smoothing: Tensor | None = None,
+    cam_from_world: Tensor | None = None,
 ) -> tuple[Tensor, Tensor, Tensor, dict[str, Any]]:
     """Premultiplied rgb (H, W, 3) over black, alpha (H, W), accumulated depth (H, W) and gsplat's record of the pass.
 
-    Tensors are float32 on the GPU, shaped as in `Splats`; differentiable by all of them.
+    Tensors are float32 on the GPU, shaped as in `Splats`; differentiable by all of them. The last three are as in
+    `kernels.twin.project`.
     """
     import torch
     from gsplat import rasterization
 
-    from diorama.kernels.twin import LOW_PASS_PX2, NEAR
+    from diorama.kernels.twin import LOW_PASS_PX2, NEAR, smoothed
 
-    matrix = torch.eye(4, device=means.device)
-    matrix[:3] = torch.from_numpy(np.array(view.cam_from_world)).to(means.device)
+    scales, opacities = torch.exp(log_scales), torch.sigmoid(logit_opacities)
+    if smoothing is not None:
+        scales, opacities = smoothed(scales, opacities, smoothing)
+    if cam_from_world is None:
+        cam_from_world = torch.from_numpy(np.array(view.cam_from_world)).to(means.device)
+    matrix = torch.cat([cam_from_world, torch.tensor([[0.0, 0.0, 0.0, 1.0]], device=means.device)])
     intrinsics = torch.tensor([[view.fx, 0.0, view.cx], [0.0, view.fy, view.cy], [0.0, 0.0, 1.0]], device=means.device)
     drawn, alpha, record = rasterization(
         means,
         quats,
-        torch.exp(log_scales),
-        torch.sigmoid(logit_opacities),
+        scales,
+        opacities,
         sh,
         matrix[None],
         intrinsics[None],
@@ -61,6 +76,7 @@ def draw_tensors(
         eps2d=LOW_PASS_PX2,
         sh_degree=sh_degree,
         packed=False,
+        rasterize_mode="antialiased" if antialiased else "classic",
         render_mode="RGB+D",
     )
     return drawn[0, ..., :3], alpha[0, ..., 0], drawn[0, ..., 3], record
@@ -83,7 +99,10 @@ class GsplatRasterizer:
         with torch.no_grad():
             tensors = [torch.from_numpy(np.ascontiguousarray(a)).cuda() for a in arrays]
             means, quats, log_scales, logit_opacities, sh = tensors
-            rgb, alpha, depth, _ = draw_tensors(means, quats, log_scales, logit_opacities, sh, view, splats.sh_degree)
+            rgb, alpha, depth, _ = draw_tensors(
+                *(means, quats, log_scales, logit_opacities, sh, view, splats.sh_degree),
+                antialiased=splats.is_antialiased,
+            )
             back = torch.tensor(list(background), dtype=torch.float32, device=rgb.device)
             over = rgb + (1.0 - alpha[..., None]) * back
         return over.cpu().numpy(), alpha.cpu().numpy(), depth.cpu().numpy()

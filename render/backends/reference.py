@@ -30,7 +30,8 @@ class TwinRasterizer:
             tensors = [torch.from_numpy(np.ascontiguousarray(a)) for a in arrays]
             means, quats, log_scales, logit_opacities, sh = tensors
             drawn = twin.rasterize(
-                means, quats, log_scales, logit_opacities, sh, view, splats.sh_degree, background=tuple(background)
+                *(means, quats, log_scales, logit_opacities, sh, view, splats.sh_degree, tuple(background)),
+                antialiased=splats.is_antialiased,
             )
         rgb, alpha, depth = (np.ascontiguousarray(t.numpy()) for t in drawn)
         return rgb, alpha, depth

@@ -6,6 +6,7 @@ Every file is taken to be hostile, and every file is written whole or not at all
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +72,6 @@ def write_splats(
     if len(splats) == 0:
         raise InputError(f"{path} was not written because there are no splats to write; train some first.")
     # cleaned() repairs in place, and these are the caller's arrays
-    repairable = (splats.quats.copy(), splats.log_scales.copy(), splats.logit_opacities.copy())
-    usable = cleaned(Splats(splats.means, *repairable, splats.sh), path, on_event, "export")
+    repairable = {name: getattr(splats, name).copy() for name in ("quats", "log_scales", "logit_opacities")}
+    usable = cleaned(dataclasses.replace(splats, **repairable), path, on_event, "export")
     found.write(usable, path, on_event, **options)

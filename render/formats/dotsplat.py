@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from diorama.capture.errors import InputError
-from diorama.capture.events import OnEvent
+from diorama.capture.events import OnEvent, Warned
 
 from ..splats import SH_C0, Floats, Splats
 from .common import BLOCK, CHANGES, Format, cleaned, opacity_bytes, opacity_logits, opened, to_byte, written_whole
@@ -58,6 +58,9 @@ def read(path: Path, on_event: OnEvent) -> Splats:
 
 
 def write(splats: Splats, path: Path, on_event: OnEvent) -> None:
+    if splats.is_antialiased:
+        lost = "a .splat cannot say that splats were trained with anti-aliasing; seen from afar they look too thick"
+        on_event(Warned("export", f"{path.name}: {lost}."))
     importance = splats.log_scales.astype(np.float64).sum(1) + np.log(np.maximum(splats.opacities, 1e-30))
     order = np.argsort(-importance, kind="stable")
     with written_whole(path) as file:

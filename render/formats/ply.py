@@ -2,7 +2,8 @@
 
 Coordinates are stored as they are: what we write is in our upright world frame (+z up), and nothing is turned on
 reading. Scales are natural logarithms, opacity is a logit, quaternions are wxyz, `f_dc_*` is the constant SH
-coefficient and `f_rest_*` the others channel-major (all red, then all green, then all blue).
+coefficient and `f_rest_*` the others channel-major (all red, then all green, then all blue). The header of splats to be
+drawn with Mip-Splatting's 2D filter says so in a comment; files without it are taken to be classic.
 
 Memory: reading takes at most `MEMORY_FACTOR` times the file's size and `MEMORY_CONSTANT` bytes.
 """
@@ -24,6 +25,7 @@ from .common import BLOCK, CHANGES, SH_DEGREES, Format, cleaned, opened, require
 
 MEMORY_FACTOR = 6
 MEMORY_CONSTANT = 32 << 20
+ANTIALIASED = "antialiased: opacities make up for a low-pass of 0.3 square pixels"
 MAX_HEADER = 1 << 18
 MAX_PROPERTIES = 2048
 READ_BYTES = 1 << 22
@@ -68,6 +70,7 @@ class Header:
     byte_order: str | None  # "<", ">" or None for text
     elements: list[Element]
     size: int  # bytes up to the first element
+    is_antialiased: bool = False
 
 
 def bad(path: Path, problem: str) -> InputError:
@@ -83,8 +86,10 @@ def parse_header(file: BinaryIO, path: Path) -> Header:
         raise bad(path, f"it has no complete header in its first {MAX_HEADER >> 10} KiB")
     byte_order: str | None = "?"
     elements: list[Element] = []
+    is_antialiased = False
     for line in start[:at].decode("latin-1").splitlines()[1:]:
         words = line.split()
+        is_antialiased |= words[1:] == ANTIALIASED.split()
         if not words or words[0] in ("comment", "obj_info"):
             continue
         if words[0] == "format" and len(words) >= 2 and words[1] in BYTE_ORDERS:
@@ -101,7 +106,7 @@ def parse_header(file: BinaryIO, path: Path) -> Header:
         raise bad(path, "its header names no format")
     if any(len(e.properties) > MAX_PROPERTIES for e in elements):
         raise bad(path, f"an element has more than {MAX_PROPERTIES} properties")
-    return Header(byte_order, elements, end + 1)
+    return Header(byte_order, elements, end + 1, is_antialiased)
 
 
 def vertex_element(header: Header, path: Path) -> tuple[Element, list[Element]]:
@@ -144,7 +149,7 @@ def rest_count(vertex: Element, path: Path) -> int:
 class Target:
     """The arrays of a scene, filled block by block from rows of values."""
 
-    def __init__(self, count: int, columns: dict[str, int], rest: int) -> None:
+    def __init__(self, count: int, columns: dict[str, int], rest: int, is_antialiased: bool) -> None:
         self.rest, self.kept = rest, min(rest, 15)  # degree 4 is cut to 3
         self.columns = {
             "means": [columns[n] for n in MEANS],
@@ -160,6 +165,7 @@ class Target:
             np.empty((count, 3), np.float32),
             np.empty(count, np.float32),
             np.empty((count, 1 + self.kept, 3), np.float32),
+            is_antialiased=is_antialiased,
         )
 
     def put(self, start: int, rows: Floats) -> None:
@@ -244,7 +250,7 @@ def read(path: Path, on_event: OnEvent) -> Splats:
                 f"{max(0, size - offset)} follow; copy it again."
             )
         columns = {name: i for i, (name, _) in enumerate(vertex.properties)}
-        target = Target(vertex.count, columns, rest)
+        target = Target(vertex.count, columns, rest, header.is_antialiased)
         file.seek(offset)
         if header.byte_order is None:
             read_text(file, vertex, skip, target, path)
@@ -263,7 +269,9 @@ def property_names(sh_degree: int) -> list[str]:
 
 def write(splats: Splats, path: Path, on_event: OnEvent) -> None:
     names = property_names(splats.sh_degree)
-    lines = ["ply", "format binary_little_endian 1.0", f"element vertex {len(splats)}"]
+    lines = ["ply", "format binary_little_endian 1.0"]
+    lines += [f"comment {ANTIALIASED}"] if splats.is_antialiased else []
+    lines.append(f"element vertex {len(splats)}")
     lines += [f"property float {name}" for name in names]
     header = "\n".join([*lines, "end_header", ""]).encode("ascii")
     rest = splats.sh.shape[1] - 1

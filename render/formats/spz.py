@@ -54,7 +54,7 @@ MEMORY_CONSTANT = 10 * FREE_EXPANSION + (16 << 20)
 
 MAGIC = b"NGSP"
 GZIP = b"\x1f\x8b"
-HAS_EXTENSIONS, SPARK_LEVELS = 0x02, 0x80
+ANTIALIASED, HAS_EXTENSIONS, SPARK_LEVELS = 0x01, 0x02, 0x80
 COORDINATE_SYSTEM = 0xADBE0003
 MAX_EXTENSIONS = 1 << 20
 
@@ -254,6 +254,7 @@ def decode(head: Head, body: bytes) -> Splats:
         (byte / np.float32(LOG_SCALE_STEPS) + np.float32(LOG_SCALE_LOWEST))[scales.reshape(n, 3)],
         opacity_logits(alphas),
         sh,
+        is_antialiased=bool(head.flags & ANTIALIASED),
     )
 
 
@@ -373,7 +374,8 @@ def write(
         message = f"{path.name}: splats further out than {MAX_FIXED} units were moved there, the furthest SPZ can hold."
         on_event(Warned("export", message))
     parts = [part for part in encode(splats, bits, sh1_bits, sh_rest_bits) if part.size]
-    head = MAGIC + struct.pack("<IIBBB", version, len(splats), splats.sh_degree, bits, HAS_EXTENSIONS)
+    flags = HAS_EXTENSIONS | (ANTIALIASED if splats.is_antialiased else 0)
+    head = MAGIC + struct.pack("<IIBBB", version, len(splats), splats.sh_degree, bits, flags)
     extension = struct.pack("<III", COORDINATE_SYSTEM, 4, 1 + SYSTEMS.index(PLY_SYSTEM))
     with written_whole(path) as file:
         if version == 3:

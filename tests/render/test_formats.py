@@ -412,3 +412,24 @@ def test_formats_are_known_by_name_extension_and_content(tmp_path: Path) -> None
 def test_unknown_formats_are_refused(tmp_path: Path, name: str, format: str | None) -> None:
     with pytest.raises(InputError, match="ply, spz, splat"):
         write_splats(make_splats(1), tmp_path / name, format)
+
+
+@pytest.mark.parametrize(("name", "options"), [("a.ply", {}), ("a.spz", {}), ("a.spz", {"version": 4})])
+def test_whether_splats_are_antialiased_is_kept(tmp_path: Path, name: str, options: dict[str, int]) -> None:
+    for is_antialiased in (False, True):
+        splats = dataclasses.replace(random_splats(7, 1), is_antialiased=is_antialiased)
+        write_splats(splats, tmp_path / name, **options)
+        found = read_splats(tmp_path / name)
+        assert found.is_antialiased == is_antialiased
+        assert found.normalized().is_antialiased == found.select(np.arange(3)).is_antialiased == is_antialiased
+    if name == "a.ply":  # as other programs write it, and with another comment
+        text = (tmp_path / name).read_bytes().replace(b"comment antialiased", b"comment made by")
+        (tmp_path / name).write_bytes(text)
+        assert not read_splats(tmp_path / name).is_antialiased
+
+
+def test_a_splat_file_warns_that_it_cannot_say_antialiased(tmp_path: Path) -> None:
+    events: list[Event] = []
+    write_splats(dataclasses.replace(random_splats(7, 0), is_antialiased=True), tmp_path / "a.splat", on_event=events.append)
+    assert [isinstance(e, Warned) and "anti-aliasing" in e.message for e in events] == [True]
+    assert not read_splats(tmp_path / "a.splat").is_antialiased

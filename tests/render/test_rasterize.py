@@ -45,7 +45,8 @@ def test_one_round_splat_is_a_bell(backend: str) -> None:
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_the_near_one_covers_the_far_one(backend: str) -> None:
     near, far = one_splat(2.0, 0.2, 0.75, (1, 0, 0)), one_splat(6.0, 0.6, 0.5, (0, 1, 0))
-    both = Splats(*(np.concatenate([getattr(s, f) for s in (far, near)]) for f in Splats.__dataclass_fields__))
+    names = ("means", "quats", "log_scales", "logit_opacities", "sh")
+    both = Splats(*(np.concatenate([getattr(s, name) for s in (far, near)]) for name in names))
     drawn = rasterize(both, CAMERA, Pose.identity(), backend=backend)
     # Centre pixel: alpha 0.75, then 0.5 of the rest; depth is the mean by weight.
     assert np.allclose(drawn.rgb[12, 16], [0.75, 0.125, 0], atol=2e-4)
@@ -102,3 +103,11 @@ def test_forcing_what_is_missing_says_what_to_do() -> None:
     with pytest.raises(InputError, match="GPU"):
         choose_backend("gsplat")
     assert choose_backend("auto") != "gsplat"
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_antialiased_splats_give_for_the_low_pass(backend: str) -> None:
+    """Half a pixel wide: variance 0.25 px^2 of its own and 0.3 of the low-pass, so 0.25 / 0.55 of the opacity stay."""
+    splats = dataclasses.replace(one_splat(4.0, 0.05, 0.6, (0.9, 0.5, 0.1)), is_antialiased=True)
+    drawn = rasterize(splats, CAMERA, Pose.identity(), backend=backend)
+    assert drawn.alpha[12, 16] == pytest.approx(0.6 * 0.25 / 0.55, rel=1e-4)

@@ -82,7 +82,14 @@ def test_the_manifest_is_what_the_page_reads(posed: PosedScene, tmp_path: Path) 
     scene = viewer_scene(posed, path, title="Room")
     told = manifest(scene, "scene.ply", "ply", 7)
     assert told["title"] == "Room" and told["is_metric"] is True
-    assert told["splats"] == {"url": "scene.ply", "format": "ply", "count": 121, "sh_degree": 0, "bytes": 7}
+    assert told["splats"] == {
+        "url": "scene.ply",
+        "format": "ply",
+        "count": 121,
+        "sh_degree": 0,
+        "is_antialiased": False,
+        "bytes": 7,
+    }
     assert np.allclose(told["cameras"][1]["cam_from_world"], posed.cam_from_world["b.png"].matrix()[:3])
     urls = {c[kind] for c in told["cameras"] for kind in ("photo", "thumbnail")}
     assert urls == set(photo_files(scene))

@@ -58,6 +58,8 @@ class StepBackend(SplatTable, Protocol):
     """A table of splats that can be trained."""
 
     name: str
+    edits: int
+    """How often rows were replaced, added or removed."""
 
     def step(self, shot: Shot, settings: StepSettings) -> None:
         """Forward, loss, backward and Adam on one photo, in place."""
@@ -68,8 +70,11 @@ class StepBackend(SplatTable, Protocol):
     def picture(self, view: View, sh_degree: int) -> Floats:
         """What a camera sees now, float32 (H, W, 3) over black."""
 
+    def smooth(self, views: Sequence[View]) -> None:
+        """Takes every splat's 3D filter anew from how finely these cameras sample it (see `smoothing`)."""
+
     def state(self) -> Arrays:
-        """Everything the next step depends on, as named float32 arrays: parameters, moments, statistics."""
+        """Everything the next step depends on, as named float32 arrays: parameters, moments, statistics, smoothing."""
 
     def restore(self, state: Arrays) -> None:
         """Takes back what `state` gave; the next steps are then the same to the last bit.
@@ -79,13 +84,23 @@ class StepBackend(SplatTable, Protocol):
 
 
 def open_backend(
-    name: str, rows: Floats, targets: Sequence[Target], max_splats: int, *, statistics: bool
+    name: str,
+    rows: Floats,
+    targets: Sequence[Target],
+    max_splats: int,
+    *,
+    statistics: bool,
+    antialiased: bool = False,
 ) -> StepBackend:
-    """The backend `name` (as `choose_backend` returns it) holding splats `rows` (N, 59) and the photos."""
+    """The backend `name` (as `choose_backend` returns it) holding splats `rows` (N, 59) and the photos.
+
+    Args:
+        statistics: keep what densification watches. antialiased: draw with the 2D Mip filter.
+    """
     if name == "cpu":
         from .native import NativeSteps
 
-        return NativeSteps(rows, targets, max_splats, statistics=statistics)
+        return NativeSteps(rows, targets, max_splats, statistics=statistics, antialiased=antialiased)
     from .autograd import AutogradSteps
 
-    return AutogradSteps(name, rows, targets, statistics=statistics)
+    return AutogradSteps(name, rows, targets, statistics=statistics, antialiased=antialiased)

@@ -13,6 +13,7 @@ from diorama.kernels import View, twin
 from diorama.render.backends.cuda import draw_tensors
 
 from ..photos import photo_at
+from ..smoothing import smoothing_of
 from ..table import LOG_SCALE, LOGIT_OPACITY, MEAN, QUAT, SH, Floats, Index, Statistics
 from . import Arrays, Shot, StepSettings, Target
 
@@ -30,12 +31,16 @@ GROUPS = {
 class AutogradSteps:
     """See `StepBackend`. Parameters are float32 tensors (N, width) per group, photos stay uint8 on the device."""
 
-    def __init__(self, name: str, rows: Floats, targets: Sequence[Target], *, statistics: bool) -> None:
+    def __init__(
+        self, name: str, rows: Floats, targets: Sequence[Target], *, statistics: bool, antialiased: bool = False
+    ) -> None:
         self.name = name
         self._device = torch.device("cuda" if name == "gsplat" else "cpu")
         self._targets = targets
         self._photos: dict[int, tuple[Tensor, Tensor | None]] = {}
         self._keeps_statistics = statistics
+        self._antialiased, self.edits = antialiased, 0
+        self._smoothing: Tensor | None = None
         self._loss, self._losses = torch.zeros((), device=self._device), 0
         self._grad_norm = self._visible = torch.zeros(len(rows), device=self._device)
         zeros = np.zeros_like(rows)
@@ -89,8 +94,9 @@ class AutogradSteps:
         p = self._params
         sh = torch.cat([p["sh0"], p["sh_rest"]], 1).reshape(-1, 16, 3)
         splats = (p["means"], p["quats"], p["log_scales"], p["logit_opacities"][:, 0], sh)
+        filters: dict[str, Any] = {"antialiased": self._antialiased, "smoothing": self._smoothing}
         if self.name == "gsplat":
-            rgb, alpha, _, record = draw_tensors(*splats, view, sh_degree)
+            rgb, alpha, _, record = draw_tensors(*splats, view, sh_degree, **filters)
             back = torch.tensor(background, dtype=torch.float32, device=self._device)
             rgb = rgb + (1.0 - alpha[..., None]) * back
             if not self._keeps_statistics or not rgb.requires_grad:
@@ -98,12 +104,12 @@ class AutogradSteps:
             record["means2d"].retain_grad()
             return rgb, (record["means2d"], (record["radii"] > 0).reshape(self.count, -1).all(-1))
         shift = torch.zeros(self.count, 2, requires_grad=self._keeps_statistics)
-        rgb, alpha, _ = twin.rasterize(*splats, view, sh_degree, background, shifts_px=shift)
+        rgb, alpha, _ = twin.rasterize(*splats, view, sh_degree, background, shifts_px=shift, **filters)
         if not self._keeps_statistics:
             return rgb, None
         with torch.no_grad():
             seen = torch.zeros(self.count, dtype=torch.bool)
-            seen[twin.project(*splats, view, sh_degree).index] = True
+            seen[twin.project(*splats, view, sh_degree, **filters).index] = True
         return rgb, (shift, seen)
 
     def _count_pull(self, centres: tuple[Tensor, Tensor], view: View) -> None:
@@ -124,6 +130,10 @@ class AutogradSteps:
             rgb, _ = self._draw(view, sh_degree, (0.0, 0.0, 0.0))
         return rgb.cpu().numpy()
 
+    def smooth(self, views: Sequence[View]) -> None:
+        intervals = twin.sampling_intervals(self._params["means"].detach(), views).cpu().numpy()
+        self._smoothing = torch.from_numpy(smoothing_of(intervals)).to(self._device)
+
     # The table
 
     def column(self, columns: slice) -> Floats:
@@ -136,6 +146,7 @@ class AutogradSteps:
     def replace(self, index: Index, rows: Floats) -> None:
         chosen = torch.from_numpy(index).to(self._device)
         with torch.no_grad():
+            self.edits += 1
             for name, values in self._split(rows).items():
                 self._params[name][chosen] = values
                 for moment in self._moments(name):
@@ -159,6 +170,9 @@ class AutogradSteps:
         )
         more = torch.zeros(len(rows), device=self._device)
         self._grad_norm, self._visible = (torch.cat([s, more]) for s in pulls)
+        if self._smoothing is not None:
+            self._smoothing = torch.cat([self._smoothing, more])
+        self.edits += 1
 
     def keep(self, index: Index) -> None:
         chosen = torch.from_numpy(index).to(self._device)
@@ -170,6 +184,9 @@ class AutogradSteps:
             {n: m[1][chosen] for n, m in moments.items()},
         )
         self._grad_norm, self._visible = (s[chosen] for s in pulls)
+        if self._smoothing is not None:
+            self._smoothing = self._smoothing[chosen]
+        self.edits += 1
 
     def add_noise(self, amount: float, seed: int, step: int) -> None:
         generator = torch.Generator(self._device).manual_seed((seed << 32) | step)
@@ -197,12 +214,16 @@ class AutogradSteps:
             "grad_norm": self._grad_norm,
             "visible": self._visible,
         }
+        if self._smoothing is not None:
+            tensors["smoothing"] = self._smoothing
         return {n: np.ascontiguousarray(t.cpu().numpy()) for n, t in tensors.items()}
 
     def restore(self, state: Arrays) -> None:
         self._load(*(self._split(state[n]) for n in ("rows", "exp_avg", "exp_avg_sq")))
         self._grad_norm = torch.tensor(state["grad_norm"], device=self._device)
         self._visible = torch.tensor(state["visible"], device=self._device)
+        if "smoothing" in state:
+            self._smoothing = torch.tensor(state["smoothing"], device=self._device)
 
     def _rows(self) -> Tensor:
         return torch.cat([p.detach() for p in self._params.values()], 1)

@@ -14,6 +14,7 @@ from diorama import kernels
 from diorama.kernels import SplatStatistics, StepConfig, View
 
 from ..photos import photo_at
+from ..smoothing import smoothing_of
 from ..table import COLUMNS, Floats, Index, Statistics
 from . import Arrays, Shot, StepSettings, Target
 
@@ -28,11 +29,15 @@ class NativeSteps:
 
     name = "cpu"
 
-    def __init__(self, rows: Floats, targets: Sequence[Target], max_splats: int, *, statistics: bool) -> None:
+    def __init__(
+        self, rows: Floats, targets: Sequence[Target], max_splats: int, *, statistics: bool, antialiased: bool = False
+    ) -> None:
         self._targets = targets
         self._photos: dict[int, kernels.Photo] = {}
         self._capacity = max_splats
         self._keeps_statistics = statistics
+        self._antialiased, self.edits = antialiased, 0
+        self._smoothing: Floats | None = None
         self._losses: list[float] = []
         zeros = np.zeros_like(rows)
         self._load(rows, zeros, zeros)
@@ -58,6 +63,7 @@ class NativeSteps:
             opacity_reg=settings.opacity_reg,
             scale_reg=settings.scale_reg,
             deterministic=True,
+            antialiased=self._antialiased,
         )
         done = kernels.train_step(
             self._params[: self._used],
@@ -68,6 +74,7 @@ class NativeSteps:
             self._photo(shot),
             config,
             self._pulls(self._count) if self._keeps_statistics else None,
+            smoothing=self._smoothing,
         )
         self._losses.append(done.loss)
 
@@ -86,7 +93,18 @@ class NativeSteps:
         return mean
 
     def picture(self, view: View, sh_degree: int) -> Floats:
-        return kernels.render(self._params[: self._used], self._count, view, sh_degree=sh_degree).rgb
+        drawn = kernels.render(
+            self._params[: self._used],
+            self._count,
+            view,
+            sh_degree=sh_degree,
+            antialiased=self._antialiased,
+            smoothing=self._smoothing,
+        )
+        return drawn.rgb
+
+    def smooth(self, views: Sequence[View]) -> None:
+        self._smoothing = smoothing_of(kernels.sampling_intervals(self._params[: self._used], self._count, views))
 
     # The table
 
@@ -102,6 +120,7 @@ class NativeSteps:
         self._params[place] = rows
         self._exp_avg[place] = 0.0
         self._exp_avg_sq[place] = 0.0
+        self.edits += 1
 
     def set_column(self, columns: slice, values: Floats) -> None:
         every = np.arange(self._count)
@@ -119,9 +138,12 @@ class NativeSteps:
         self.replace(added, rows)
         self._grad_norm[added] = 0.0
         self._visible[added] = 0.0
+        if self._smoothing is not None:
+            self._smoothing = np.concatenate([self._smoothing, np.zeros(len(rows), np.float32)])
 
     def keep(self, index: Index) -> None:
         self.restore({name: values[index] for name, values in self.state().items()})
+        self.edits += 1
 
     def add_noise(self, amount: float, seed: int, step: int) -> None:
         kernels.add_mcmc_noise(self._params[: self._used], self._count, amount, seed, step)
@@ -137,16 +159,18 @@ class NativeSteps:
 
     def state(self) -> Arrays:
         every = slice(0, COLUMNS)
-        return {
+        state = {
             "rows": self._column_of(self._params, every),
             "exp_avg": self._column_of(self._exp_avg, every),
             "exp_avg_sq": self._column_of(self._exp_avg_sq, every),
             "grad_norm": self._grad_norm[: self._count].copy(),
             "visible": self._visible[: self._count].copy(),
         }
+        return state if self._smoothing is None else state | {"smoothing": self._smoothing}
 
     def restore(self, state: Arrays) -> None:
         self._load(state["rows"], state["exp_avg"], state["exp_avg_sq"])
+        self._smoothing = state.get("smoothing")
         self._grad_norm[: self._count] = state["grad_norm"]
         self._visible[: self._count] = state["visible"]
 

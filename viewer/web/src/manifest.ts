@@ -27,7 +27,14 @@ export interface SceneCamera {
 export interface SceneManifest {
   readonly title: string;
   readonly isMetric: boolean;
-  readonly splats: { readonly url: string; readonly format: SplatFormat; readonly count: number; readonly bytes: number };
+  readonly splats: {
+    readonly url: string;
+    readonly format: SplatFormat;
+    readonly count: number;
+    readonly bytes: number;
+    /** Whether opacities make up for the low-pass (Mip-Splatting's 2D filter), as in training. */
+    readonly isAntialiased: boolean;
+  };
   readonly bounds: { readonly min: Vec3; readonly max: Vec3 };
   readonly home: { readonly position: Vec3; readonly target: Vec3; readonly up: Vec3 };
   readonly cameras: readonly SceneCamera[];
@@ -112,6 +119,7 @@ export function parseManifest(value: unknown): SceneManifest {
       format,
       count: number(splats.count, "the splat count"),
       bytes: number(splats.bytes, "the splat file's size"),
+      isAntialiased: splats.is_antialiased === true,
     },
     bounds: { min: vec3(bounds.min, "bounds"), max: vec3(bounds.max, "bounds") },
     home: {

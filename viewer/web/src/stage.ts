@@ -19,6 +19,8 @@ export interface StageOptions {
   /** Keep the drawing so that it can be read at any time, and trade speed for exactness. */
   readonly exact: boolean;
   readonly background: string;
+  /** How the splats were trained: see `SceneManifest`. */
+  readonly isAntialiased: boolean;
 }
 
 export class Stage {
@@ -57,8 +59,9 @@ export class Stage {
     this.renderer.setClearColor(new Color(options.background), 1);
     this.spark = new SparkRenderer({
       renderer: this.renderer,
-      preBlurAmount: LOW_PASS,
-      blurAmount: 0,
+      // Spark's pre-blur only widens splats; its blur also takes from their opacity what they gain in area.
+      preBlurAmount: options.isAntialiased ? 0 : LOW_PASS,
+      blurAmount: options.isAntialiased ? LOW_PASS : 0,
       minAlpha: MIN_ALPHA,
       maxStdDev: options.exact ? FULL_RADIUS : Math.sqrt(8),
       maxPixelRadius: options.exact ? 8192 : 1024,

@@ -28,7 +28,11 @@ export async function showStill(canvas: HTMLCanvasElement, scene: SceneManifest,
     throw new PageError("There is no such camera", `The scene has no camera called ${request.camera}.`);
   }
   const { width, height } = camera;
-  const stage = new Stage(canvas, { exact: true, background: request.background });
+  const stage = new Stage(canvas, {
+    exact: true,
+    background: request.background,
+    isAntialiased: scene.splats.isAntialiased,
+  });
   stage.resize(width, height, 1);
   canvas.style.width = `${width}px`;
   canvas.style.height = `${height}px`;

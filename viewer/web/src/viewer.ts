@@ -20,7 +20,7 @@ export interface Progress {
 }
 
 export async function showScene(canvas: HTMLCanvasElement, scene: SceneManifest, onProgress: Progress): Promise<void> {
-  const stage = new Stage(canvas, { exact: false, background: BACKGROUND });
+  const stage = new Stage(canvas, { exact: false, background: BACKGROUND, isAntialiased: scene.splats.isAntialiased });
   const viewer = new Viewer(stage, scene);
   stage.start();
   const mesh = await loadSplats(scene, onProgress);
