@@ -78,13 +78,13 @@ def test_smoothing_by_hand_in_the_twin() -> None:
 
 def test_gradients_by_finite_differences() -> None:
     """Splats so wide and faint that no pixel crosses a threshold within the step."""
-    splats = tensors(cloud(6, seed=5, log_scale=-0.3), requires_grad=True)
+    splats = tensors(cloud(4, seed=5, log_scale=-0.3, sh_degree=1), requires_grad=True)
     with torch.no_grad():
         splats[3].mul_(0.3).sub_(1.0)
-    smoothing = torch.tensor([0.0, 0.1, 0.2, 0.3, 0.4, 0.5], dtype=torch.float64)
+    smoothing = torch.tensor([0.0, 0.1, 0.3, 0.5], dtype=torch.float64)
 
     def picture(*p: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        return twin.rasterize(*p, camera(7, 6), 3, tile_px=4, antialiased=True, smoothing=smoothing)  # type: ignore[arg-type]
+        return twin.rasterize(*p, camera(5, 4), 1, tile_px=5, antialiased=True, smoothing=smoothing)  # type: ignore[arg-type]
 
     assert torch.autograd.gradcheck(picture, splats, eps=1e-6, atol=1e-5, rtol=1e-4)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import gzip
 import struct
 from pathlib import Path
@@ -417,7 +418,7 @@ def test_unknown_formats_are_refused(tmp_path: Path, name: str, format: str | No
 @pytest.mark.parametrize(("name", "options"), [("a.ply", {}), ("a.spz", {}), ("a.spz", {"version": 4})])
 def test_whether_splats_are_antialiased_is_kept(tmp_path: Path, name: str, options: dict[str, int]) -> None:
     for is_antialiased in (False, True):
-        splats = dataclasses.replace(random_splats(7, 1), is_antialiased=is_antialiased)
+        splats = dataclasses.replace(make_splats(7, 1), is_antialiased=is_antialiased)
         write_splats(splats, tmp_path / name, **options)
         found = read_splats(tmp_path / name)
         assert found.is_antialiased == is_antialiased
@@ -430,6 +431,8 @@ def test_whether_splats_are_antialiased_is_kept(tmp_path: Path, name: str, optio
 
 def test_a_splat_file_warns_that_it_cannot_say_antialiased(tmp_path: Path) -> None:
     events: list[Event] = []
-    write_splats(dataclasses.replace(random_splats(7, 0), is_antialiased=True), tmp_path / "a.splat", on_event=events.append)
+    write_splats(
+        dataclasses.replace(make_splats(7, 0), is_antialiased=True), tmp_path / "a.splat", on_event=events.append
+    )
     assert [isinstance(e, Warned) and "anti-aliasing" in e.message for e in events] == [True]
     assert not read_splats(tmp_path / "a.splat").is_antialiased
