@@ -243,8 +243,11 @@ def sampling_intervals(means: Tensor, views: Sequence[View]) -> Tensor:
 
 
 def blend(pixels: Tensor, means_px: Tensor, conics: Tensor, opacities: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
-    """Step 4 for P pixel centres (P, 2) and M splats near to far: values (M, D) to sums (P, D), and T left (P,)."""
-    dx, dy = (pixels[:, None, :] - means_px[None, :, :]).unbind(-1)
+    """Step 4 for P pixel centres (P, 2) and M splats near to far: values (M, D) to sums (P, D), and T left (P,).
+
+    means_px: (M, 2), or (P, M, 2) where each pixel has its own.
+    """
+    dx, dy = (pixels[:, None, :] - means_px).unbind(-1)
     power = -0.5 * (conics[:, 0] * dx * dx + conics[:, 2] * dy * dy) - conics[:, 1] * dx * dy
     raw = opacities * torch.exp(power)
     alpha = torch.where(raw >= MIN_ALPHA, torch.clamp(raw, max=MAX_ALPHA), torch.zeros_like(raw))

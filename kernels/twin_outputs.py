@@ -73,6 +73,33 @@ def median_depth(seen: twin.Projected, view: View) -> Tensor:
         return _by_tiles(view, seen, work)
 
 
+def absolute_pulls(seen: twin.Projected, view: View, count: int, background: Tensor, d_rgb: Tensor) -> Tensor:
+    """(count, 2): per splat the sums over pixels of |d loss / d centre|, x and y apart, centres in pixels.
+
+    What AbsGS watches (Ye et al. 2024, eq. 5) and gsplat calls `absgrad`; zero for what is out of sight.
+
+    Args:
+        background: (3,). d_rgb: (H, W, 3), the loss's gradient by the picture over that background.
+    """
+    found = torch.zeros(count, 2).to(seen.means_px)
+
+    def work(pixels: Tensor, index: Tensor) -> Tensor:
+        if len(index):
+            own = seen.means_px[index].detach().expand(len(pixels), len(index), 2).clone().requires_grad_()
+            chosen = (seen.conics[index], seen.opacities[index], seen.colors[index])
+            x, y = pixels.long().unbind(-1)
+            with torch.enable_grad():
+                rgb, left = twin.blend(pixels, own, *(t.detach() for t in chosen))
+                pulled = ((rgb + left[:, None] * background.to(rgb)) * d_rgb.to(rgb)[y, x]).sum()
+            (d_own,) = torch.autograd.grad(pulled, own)
+            found[seen.index[index]] += d_own.abs().sum(0)
+        return pixels[:, 0]
+
+    with torch.no_grad():
+        _by_tiles(view, seen, work)
+    return found
+
+
 @dataclass(frozen=True, eq=False)
 class Contribution:
     """total, most (N,) in the splats' dtype and pixels (N,) int64; see `kernels.Contribution`."""

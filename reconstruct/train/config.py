@@ -89,7 +89,10 @@ class ClassicConfig:
     """Clone, split and prune by the gradient on screen (Kerbl et al. 2023).
 
     start, stop: shares of all steps between which splats are refined. every: steps between.
-    grad: mean norm of the gradient by the projected centre, in half picture sizes, above which a splat is refined.
+    absolute: count each pixel's gradient by the projected centre without its sign, so that pulls to opposite sides do
+        not cancel under a splat that is too large (AbsGS, Ye et al. 2024); see `SplatStatistics.abs_gradient_norms`.
+    grad, absolute_grad: mean norm of that gradient, in half picture sizes, above which a splat is refined, without and
+        with `absolute`.
     clone_scale: above it, in the normalised frame, a splat is split instead of cloned.
     prune_scale, min_opacity: larger or fainter splats are removed; the first only after the first opacity reset.
     reset_every: steps between opacity resets; a multiple of `every`.
@@ -98,7 +101,9 @@ class ClassicConfig:
     start: float = 0.02
     stop: float = 0.5
     every: int = 100
+    absolute: bool = True
     grad: float = 2e-4
+    absolute_grad: float = 8e-4
     clone_scale: float = 0.01
     prune_scale: float = 0.1
     min_opacity: float = 0.005

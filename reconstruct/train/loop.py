@@ -109,13 +109,15 @@ def train_splats(
     on_event(Started(STAGE, config.steps))
     folder = out / "checkpoints"
     found = load_newest(folder, prepared.fingerprint, lambda text: on_event(Warned(STAGE, text)))
+    strategy = make_strategy(config)
     backend = open_backend(
         prepared.backend,
         prepared.rows,
         prepared.targets,
         config.max_splats,
-        statistics=make_strategy(config).needs_statistics,
+        statistics=strategy.needs_statistics,
         antialiased=config.antialiased,
+        absolute=strategy.absolute_gradients,
     )
     progress = _Progress()
     if found is not None:

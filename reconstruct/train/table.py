@@ -54,7 +54,8 @@ class Statistics:
     """What was seen since the statistics were last cleared, per splat (N,).
 
     grad_norm: sum over steps of the norm of the loss's gradient by the projected centre, in units where the picture's
-        half width and half height are 1. visible: number of steps that saw the splat.
+        half width and half height are 1; for a strategy with `absolute_gradients`, the norm of the sums over pixels of
+        its absolute values, x and y apart (AbsGS, Ye et al. 2024, eq. 5). visible: number of steps that saw the splat.
     """
 
     grad_norm: Floats

@@ -41,15 +41,56 @@ def draw_tensors(
     view: View,
     sh_degree: int,
     *,
-    antialiased: bool = False,
-    smoothing: Tensor | None = None,
-    cam_from_world: Tensor | None = None,
+    absgrad: bool = False,
+    **filters: Any,
 ) -> tuple[Tensor, Tensor, Tensor, dict[str, Any]]:
     """Premultiplied rgb (H, W, 3) over black, alpha (H, W), accumulated depth (H, W) and gsplat's record of the pass.
 
-    Tensors are float32 on the GPU, shaped as in `Splats`; differentiable by all of them. The last three are as in
-    `kernels.twin.project`.
+    Tensors are float32 on the GPU, shaped as in `Splats`; differentiable by all of them. `filters` are `antialiased`,
+    `smoothing` and `cam_from_world` as in `kernels.twin.project`. With `absgrad` the record's `means2d` has gsplat's
+    attribute of that name after the backward pass.
     """
+    options: dict[str, Any] = {"sh_degree": sh_degree, "render_mode": "RGB+D", "absgrad": absgrad}
+    drawn, alpha, record = _rasterization(means, quats, log_scales, logit_opacities, sh, view, **options, **filters)
+    return drawn[0, ..., :3], alpha[0, ..., 0], drawn[0, ..., 3], record
+
+
+def weight_sums(
+    means: Tensor,
+    quats: Tensor,
+    log_scales: Tensor,
+    logit_opacities: Tensor,
+    view: View,
+    maps: Tensor,
+    **filters: Any,
+) -> Tensor:
+    """(K, N): sums over pixels of each splat's blending weight times maps (K, H, W); `filters` as in `draw_tensors`.
+
+    They are the gradient of the sum of map times picture by the colours that the picture is blended from.
+    """
+    import torch
+
+    colors = torch.zeros(len(means), len(maps), device=means.device, requires_grad=True)
+    with torch.enable_grad():
+        drawn, _, _ = _rasterization(means, quats, log_scales, logit_opacities, colors, view, **filters)
+        (sums,) = torch.autograd.grad((drawn[0].permute(2, 0, 1) * maps).sum(), colors)
+    return sums.T
+
+
+def _rasterization(
+    means: Tensor,
+    quats: Tensor,
+    log_scales: Tensor,
+    logit_opacities: Tensor,
+    colors: Tensor,
+    view: View,
+    *,
+    antialiased: bool = False,
+    smoothing: Tensor | None = None,
+    cam_from_world: Tensor | None = None,
+    **options: Any,
+) -> tuple[Tensor, Tensor, dict[str, Any]]:
+    """gsplat's result for one view by the picture model of `kernels.twin`."""
     import torch
     from gsplat import rasterization
 
@@ -62,24 +103,23 @@ def draw_tensors(
         cam_from_world = torch.from_numpy(np.array(view.cam_from_world)).to(means.device)
     matrix = torch.cat([cam_from_world, torch.tensor([[0.0, 0.0, 0.0, 1.0]], device=means.device)])
     intrinsics = torch.tensor([[view.fx, 0.0, view.cx], [0.0, view.fy, view.cy], [0.0, 0.0, 1.0]], device=means.device)
-    drawn, alpha, record = rasterization(
+    result: tuple[Tensor, Tensor, dict[str, Any]] = rasterization(
         means,
         quats,
         scales,
         opacities,
-        sh,
+        colors,
         matrix[None],
         intrinsics[None],
         view.width,
         view.height,
         near_plane=NEAR,
         eps2d=LOW_PASS_PX2,
-        sh_degree=sh_degree,
         packed=False,
         rasterize_mode="antialiased" if antialiased else "classic",
-        render_mode="RGB+D",
+        **options,
     )
-    return drawn[0, ..., :3], alpha[0, ..., 0], drawn[0, ..., 3], record
+    return result
 
 
 class GsplatRasterizer:

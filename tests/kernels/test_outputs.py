@@ -276,6 +276,13 @@ def test_centre_gradients(level: str, pulled: tuple[SplatArrays, View, Floats, F
     )
 
 
+def test_the_twins_absolute_pulls(pulled: tuple[SplatArrays, View, Floats, Floats, Floats]) -> None:
+    splats, view, d_rgb, _, absolute = pulled
+    black = torch.zeros(3)
+    found = twin_outputs.absolute_pulls(seen_by_twin(tensors(splats), view), view, 30, black, torch.tensor(d_rgb))
+    assert_close_where(found, absolute, 1e-6, reason="the same sums in another order; the truth is float32")
+
+
 def test_statistics_sum_absolute_gradients(level: str) -> None:
     """A step's pulls are those of its picture's gradient, in half pictures, summed over two steps that do not move."""
     splats, view = cloud(120, sh_degree=0), camera()

@@ -15,7 +15,7 @@ from diorama.capture.errors import InputError
 from diorama.capture.events import Evaluated, Event, Finished, Progressed, Started
 from diorama.capture.types import PosedScene, SparsePoints
 from diorama.reconstruct.train import LearningRates, Start, TrainConfig, TrainingDivergedError, train_splats
-from diorama.reconstruct.train.backends import Shot, StepSettings, Target, open_backend
+from diorama.reconstruct.train.backends import Drawn, Shot, StepSettings, Target, open_backend
 from diorama.render.rasterize import available_backends, rasterize, view_of
 
 from .conftest import SplatScene, true_splats
@@ -78,7 +78,8 @@ def test_a_tiny_scene_is_learned(splat_scene: SplatScene, tmp_path: Path, backen
 
 
 @pytest.mark.skipif("cpu" not in BACKENDS, reason="the native kernels are not built")
-def test_native_and_twin_take_the_same_steps(splat_scene: SplatScene) -> None:
+@pytest.mark.parametrize("absolute", [False, True])
+def test_native_and_twin_take_the_same_steps(splat_scene: SplatScene, absolute: bool) -> None:
     scene = splat_scene(views=3)
     rng = np.random.default_rng(1)
     frames = scene.capture.frames
@@ -91,7 +92,9 @@ def test_native_and_twin_take_the_same_steps(splat_scene: SplatScene) -> None:
 
     rows = rows_from_splats(true_splats(40, seed=3))
     rows += rng.normal(0, 0.05, rows.shape).astype(np.float32)
-    native, twin = (open_backend(name, rows, targets, 64, statistics=True) for name in ("cpu", "torch"))
+    native, twin = (
+        open_backend(name, rows, targets, 64, statistics=True, absolute=absolute) for name in ("cpu", "torch")
+    )
     for step in range(1, 11):
         settings = StepSettings(
             step, 1e-3, 1e-3, 5e-3, 5e-2, 2.5e-3, 1.25e-4, min(3, step // 2), 0.2, (0.2, 0.5, 0.7), 0.01, 0.01
@@ -109,6 +112,14 @@ def test_native_and_twin_take_the_same_steps(splat_scene: SplatScene) -> None:
     assert np.allclose(native.statistics().visible, twin.statistics().visible, atol=1)
     ours, theirs = native.statistics().grad_norm, twin.statistics().grad_norm
     assert np.allclose(ours, theirs, rtol=0.02, atol=0.01 * theirs.max())
+
+    def weigh(drawn: Drawn) -> np.ndarray:
+        return np.stack([np.ones_like(drawn.alpha), drawn.rgb[..., 0] - 0.3])
+
+    native.restore(twin.state())
+    totals = [backend.contribution(targets[0].view, 3, weigh) for backend in (native, twin)]
+    assert totals[0].shape == (2, 40)
+    assert np.allclose(totals[0], totals[1], atol=1e-4 * np.abs(totals[1]).max())  # float32 sums of up to 1200 pixels
 
 
 @pytest.mark.gpu

@@ -305,7 +305,7 @@ CLASSIC = TrainConfig(
 def test_small_splats_are_cloned_and_large_ones_split() -> None:
     table = table_of([0.5, 0.5, 0.5])
     table.data[1, LOG_SCALE] = math.log(0.05)
-    table.pull[:], table.seen[:] = [0.003, 0.003, 0.0001], [10, 10, 10]
+    table.pull[:], table.seen[:] = [0.012, 0.012, 0.004], [10, 10, 10]  # 1.2e-3 each; 4e-4 is below AbsGS's 8e-4
     make_strategy(CLASSIC).after_step(table, 100, 0.1)
     assert table.count == 5
     small, large = np.exp(table.data[:, 7]) < 0.01, np.isclose(np.exp(table.data[:, 7]), 0.05 / 1.6)

@@ -9,13 +9,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from diorama.kernels import View, twin
-from diorama.render.backends.cuda import draw_tensors
+from diorama.kernels import View, twin, twin_outputs
+from diorama.render.backends.cuda import draw_tensors, weight_sums
 
 from ..photos import photo_at
 from ..smoothing import smoothing_of
 from ..table import LOG_SCALE, LOGIT_OPACITY, MEAN, QUAT, SH, Floats, Index, Statistics
-from . import Arrays, Shot, StepSettings, Target
+from . import Arrays, Drawn, Shot, StepSettings, Target, Weigh
 
 GROUPS = {
     "means": MEAN,
@@ -32,13 +32,20 @@ class AutogradSteps:
     """See `StepBackend`. Parameters are float32 tensors (N, width) per group, photos stay uint8 on the device."""
 
     def __init__(
-        self, name: str, rows: Floats, targets: Sequence[Target], *, statistics: bool, antialiased: bool = False
+        self,
+        name: str,
+        rows: Floats,
+        targets: Sequence[Target],
+        *,
+        statistics: bool,
+        antialiased: bool = False,
+        absolute: bool = False,
     ) -> None:
         self.name = name
         self._device = torch.device("cuda" if name == "gsplat" else "cpu")
         self._targets = targets
         self._photos: dict[int, tuple[Tensor, Tensor | None]] = {}
-        self._keeps_statistics = statistics
+        self._keeps_statistics, self._absolute = statistics, absolute
         self._antialiased, self.edits = antialiased, 0
         self._smoothing: Tensor | None = None
         self._loss, self._losses = torch.zeros((), device=self._device), 0
@@ -75,7 +82,7 @@ class AutogradSteps:
                     param.grad = torch.zeros_like(param)
             self._adam.step()
         if centres is not None:
-            self._count_pull(centres, shot.view)
+            self._count_pull(centres, shot.view, rgb, settings)
 
     def _photo(self, shot: Shot) -> tuple[Tensor, Tensor | None]:
         """The shot's photo and mask at its size; those of the size before are given up."""
@@ -91,12 +98,10 @@ class AutogradSteps:
         self, view: View, sh_degree: int, background: Sequence[float]
     ) -> tuple[Tensor, tuple[Tensor, Tensor] | None]:
         """The picture (H, W, 3); with statistics, what will hold the gradient by centres in pixels, and who is seen."""
-        p = self._params
-        sh = torch.cat([p["sh0"], p["sh_rest"]], 1).reshape(-1, 16, 3)
-        splats = (p["means"], p["quats"], p["log_scales"], p["logit_opacities"][:, 0], sh)
-        filters: dict[str, Any] = {"antialiased": self._antialiased, "smoothing": self._smoothing}
+        splats = self._splats()
+        filters = self._filters()
         if self.name == "gsplat":
-            rgb, alpha, _, record = draw_tensors(*splats, view, sh_degree, **filters)
+            rgb, alpha, _, record = draw_tensors(*splats, view, sh_degree, absgrad=self._absolute, **filters)
             back = torch.tensor(background, dtype=torch.float32, device=self._device)
             rgb = rgb + (1.0 - alpha[..., None]) * back
             if not self._keeps_statistics or not rgb.requires_grad:
@@ -107,17 +112,35 @@ class AutogradSteps:
         rgb, alpha, _ = twin.rasterize(*splats, view, sh_degree, background, shifts_px=shift, **filters)
         if not self._keeps_statistics:
             return rgb, None
+        if self._absolute and rgb.requires_grad:
+            rgb.retain_grad()
         with torch.no_grad():
             seen = torch.zeros(self.count, dtype=torch.bool)
             seen[twin.project(*splats, view, sh_degree, **filters).index] = True
         return rgb, (shift, seen)
 
-    def _count_pull(self, centres: tuple[Tensor, Tensor], view: View) -> None:
+    def _filters(self) -> dict[str, Any]:
+        return {"antialiased": self._antialiased, "smoothing": self._smoothing}
+
+    def _splats(self) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+        p = self._params
+        sh = torch.cat([p["sh0"], p["sh_rest"]], 1).reshape(-1, 16, 3)
+        return p["means"], p["quats"], p["log_scales"], p["logit_opacities"][:, 0], sh
+
+    def _count_pull(self, centres: tuple[Tensor, Tensor], view: View, rgb: Tensor, settings: StepSettings) -> None:
         holder, seen = centres
         if holder.grad is None:
             return
+        pull: Tensor | None = holder.grad
+        if self._absolute:
+            pull = getattr(holder, "absgrad", None)  # gsplat's
+            if pull is None and rgb.grad is not None:
+                projected = twin.project(*self._splats(), view, settings.sh_degree, **self._filters())
+                background = torch.tensor(settings.background)
+                pull = twin_outputs.absolute_pulls(projected, view, self.count, background, rgb.grad)
+        assert pull is not None
         half = torch.tensor([view.width / 2.0, view.height / 2.0], device=self._device)
-        self._grad_norm += torch.where(seen, (holder.grad.reshape(-1, 2) * half).norm(dim=-1), 0.0)
+        self._grad_norm += torch.where(seen, (pull.reshape(-1, 2) * half).norm(dim=-1), 0.0)
         self._visible += seen
 
     def take_loss(self) -> float:
@@ -133,6 +156,22 @@ class AutogradSteps:
     def smooth(self, views: Sequence[View]) -> None:
         intervals = twin.sampling_intervals(self._params["means"].detach(), views).cpu().numpy()
         self._smoothing = torch.from_numpy(smoothing_of(intervals)).to(self._device)
+
+    def contribution(self, view: View, sh_degree: int, weigh: Weigh) -> Floats:
+        means, quats, log_scales, logits, sh = (t.detach() for t in self._splats())
+        filters = self._filters()
+        with torch.no_grad():
+            if self.name == "gsplat":
+                rgb, alpha, depth, _ = draw_tensors(means, quats, log_scales, logits, sh, view, sh_degree, **filters)
+            else:
+                rgb, alpha, depth = twin.rasterize(means, quats, log_scales, logits, sh, view, sh_degree, **filters)
+        maps = torch.from_numpy(weigh(Drawn(rgb.cpu().numpy(), alpha.cpu().numpy(), depth.cpu().numpy())))
+        if self.name == "gsplat":
+            weights = maps.to(self._device, torch.float32)
+            return weight_sums(means, quats, log_scales, logits, view, weights, **filters).cpu().numpy()
+        seen = twin.project(means, quats, log_scales, logits, sh, view, sh_degree, **filters)
+        totals = [twin_outputs.contribution(seen, view, self.count, m).total.numpy() for m in maps]
+        return np.stack(totals) if totals else np.zeros((0, self.count), np.float32)
 
     # The table
 

@@ -16,7 +16,7 @@ from diorama.kernels import SplatStatistics, StepConfig, View
 from ..photos import photo_at
 from ..smoothing import smoothing_of
 from ..table import COLUMNS, Floats, Index, Statistics
-from . import Arrays, Shot, StepSettings, Target
+from . import Arrays, Drawn, Shot, StepSettings, Target, Weigh
 
 LANES = 16
 
@@ -30,12 +30,19 @@ class NativeSteps:
     name = "cpu"
 
     def __init__(
-        self, rows: Floats, targets: Sequence[Target], max_splats: int, *, statistics: bool, antialiased: bool = False
+        self,
+        rows: Floats,
+        targets: Sequence[Target],
+        max_splats: int,
+        *,
+        statistics: bool,
+        antialiased: bool = False,
+        absolute: bool = False,
     ) -> None:
         self._targets = targets
         self._photos: dict[int, kernels.Photo] = {}
         self._capacity = max_splats
-        self._keeps_statistics = statistics
+        self._keeps_statistics, self._absolute = statistics, absolute
         self._antialiased, self.edits = antialiased, 0
         self._smoothing: Floats | None = None
         self._losses: list[float] = []
@@ -93,7 +100,10 @@ class NativeSteps:
         return mean
 
     def picture(self, view: View, sh_degree: int) -> Floats:
-        drawn = kernels.render(
+        return self._draw(view, sh_degree).rgb
+
+    def _draw(self, view: View, sh_degree: int) -> kernels.Rendered:
+        return kernels.render(
             self._params[: self._used],
             self._count,
             view,
@@ -101,10 +111,15 @@ class NativeSteps:
             antialiased=self._antialiased,
             smoothing=self._smoothing,
         )
-        return drawn.rgb
 
     def smooth(self, views: Sequence[View]) -> None:
         self._smoothing = smoothing_of(kernels.sampling_intervals(self._params[: self._used], self._count, views))
+
+    def contribution(self, view: View, sh_degree: int, weigh: Weigh) -> Floats:
+        picture = self._draw(view, sh_degree)
+        maps = weigh(Drawn(picture.rgb, picture.alpha, picture.depth)).astype(np.float32)
+        found = [kernels.contribution(picture.context, np.ascontiguousarray(m)).total for m in maps]
+        return np.stack(found) if found else np.zeros((0, self._count), np.float32)
 
     # The table
 
@@ -178,10 +193,15 @@ class NativeSteps:
         self._count = len(rows)
         self._capacity = max(self._capacity, self._count)
         self._params, self._exp_avg, self._exp_avg_sq = (self._blocks_of(v) for v in (rows, exp_avg, exp_avg_sq))
-        self._grad_norm, self._visible, self._radii_px = (np.zeros(self._capacity, np.float32) for _ in range(3))
+        self._grad_norm, self._visible, self._radii_px, self._signed_norm = (
+            np.zeros(self._capacity, np.float32) for _ in range(4)
+        )
 
     def _pulls(self, count: int) -> SplatStatistics:
-        return SplatStatistics(self._grad_norm[:count], self._visible[:count], self._radii_px[:count])
+        visible, radii, pull = self._visible[:count], self._radii_px[:count], self._grad_norm[:count]
+        if self._absolute:
+            return SplatStatistics(self._signed_norm[:count], visible, radii, pull)
+        return SplatStatistics(pull, visible, radii)
 
     def _blocks_of(self, rows: Floats) -> Floats:
         blocks = kernels.zero_blocks(self._capacity)

@@ -14,6 +14,8 @@ class Strategy(Protocol):
     opacity_reg: float
     scale_reg: float
     needs_statistics: bool
+    absolute_gradients: bool
+    """Whether the statistics' `grad_norm` is AbsGS's."""
 
     def after_step(self, table: SplatTable, step: int, means_lr: float) -> None:
         """Called after the optimizer's step number `step` (1 for the first), with the learning rate it used."""

@@ -1,4 +1,4 @@
-"""Clone, split and prune (Kerbl et al. 2023, section 5.2)."""
+"""Clone, split and prune (Kerbl et al. 2023, section 5.2), by absolute gradients (AbsGS, Ye et al. 2024)."""
 
 from __future__ import annotations
 
@@ -24,6 +24,8 @@ class Classic:
 
     def __init__(self, config: TrainConfig) -> None:
         self._config, self._classic = config, config.classic
+        self.absolute_gradients = config.classic.absolute
+        self._least_pull = config.classic.absolute_grad if config.classic.absolute else config.classic.grad
         self._start, self._stop = config.classic.start * config.steps, config.classic.stop * config.steps
 
     def after_step(self, table: SplatTable, step: int, means_lr: float) -> None:
@@ -40,7 +42,7 @@ class Classic:
         statistics = table.statistics()
         pull = statistics.grad_norm / np.maximum(statistics.visible, 1.0)
         room = self._config.max_splats - table.count
-        wanted = np.flatnonzero(pull > self._classic.grad)
+        wanted = np.flatnonzero(pull > self._least_pull)
         if len(wanted) > room:  # the cap is hard: the strongest pulls first
             wanted = np.sort(wanted[np.argsort(-pull[wanted], kind="stable")[: max(room, 0)]])
         if not len(wanted):

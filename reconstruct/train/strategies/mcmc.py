@@ -22,6 +22,7 @@ class Mcmc:
     """Relocates dead splats onto living ones, grows by a share up to the cap, and adds noise to the means."""
 
     needs_statistics = False
+    absolute_gradients = False
 
     def __init__(self, config: TrainConfig) -> None:
         self._config, self._mcmc = config, config.mcmc
