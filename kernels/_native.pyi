@@ -46,7 +46,18 @@ def photo_memory() -> int: ...
 def set_photo_memory(size: int, /) -> None: ...
 def free_workspaces() -> None: ...
 def camera(
-    width: int, height: int, fx: float, fy: float, cx: float, cy: float, cam_from_world: npt.NDArray[np.float32], /
+    width: int,
+    height: int,
+    fx: float,
+    fy: float,
+    cx: float,
+    cy: float,
+    cam_from_world: npt.NDArray[np.float32],
+    model: str,
+    distortion: list[float],
+    limit: float,
+    hold: float,
+    /,
 ) -> Camera: ...
 def photo(
     rgb: _Array, mask: _Array | None, depth: _Array | None, confidence: _Array | None, empty: _Array | None

@@ -45,7 +45,7 @@ class Context:
 @dataclass(frozen=True, eq=False)
 class Rendered:
     """A picture: rgb (H, W, 3) with the background blended in, not held to 0..1; alpha (H, W) in 0 to 1; depth (H, W),
-    the sum of weight times z (divide by alpha for the expected depth)."""
+    the sum of weight times z, or times the distance as `View` says (divide by alpha for the expected depth)."""
 
     rgb: Floats
     alpha: Floats
@@ -54,7 +54,10 @@ class Rendered:
 
 
 def native_camera(view: View) -> _native.Camera:
-    return _native.camera(view.width, view.height, view.fx, view.fy, view.cx, view.cy, view.cam_from_world)
+    lens = (view.fx, view.fy, view.cx, view.cy)
+    return _native.camera(
+        view.width, view.height, *lens, view.cam_from_world, view.model, list(view.distortion), *view.limits
+    )
 
 
 def three_channels(background: Sequence[float] | Floats) -> tuple[float, float, float]:

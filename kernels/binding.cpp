@@ -78,7 +78,16 @@ Splats splats_of(float* blocks, std::size_t block_count, std::int64_t count, int
   return s;
 }
 
-Camera make_camera(int width, int height, float fx, float fy, float cx, float cy, const Input& cam_from_world) {
+Lens lens_of(const std::string& model) {
+  if (model == "pinhole") return Lens::kPinhole;
+  if (model == "opencv") return Lens::kOpenCv;
+  if (model == "fisheye") return Lens::kFisheye;
+  if (model == "equirectangular") return Lens::kEquirectangular;
+  throw nb::value_error(("no lens is called " + model).c_str());
+}
+
+Camera make_camera(int width, int height, float fx, float fy, float cx, float cy, const Input& cam_from_world,
+                   const std::string& model, const std::vector<float>& distortion, float limit, float hold) {
   if (width < 1 || height < 1 || width > kMaxSize || height > kMaxSize)
     throw nb::value_error("a picture's sides must be 1 to 16000 pixels");
   const auto* m = data_of<const float>(cam_from_world, "cam_from_world", {3, 4}, "float32(3, 4)");
@@ -88,6 +97,10 @@ Camera make_camera(int width, int height, float fx, float fy, float cx, float cy
     for (int k = 0; k < 3; ++k) c.rotation[i * 3 + k] = m[i * 4 + k];
     c.translation[i] = m[i * 4 + 3];
   }
+  c.lens = lens_of(model);
+  if (distortion.size() > 8) throw nb::value_error("a lens has at most 8 coefficients of distortion");
+  for (std::size_t i = 0; i < distortion.size(); ++i) c.distortion[i] = distortion[i];
+  c.limit = limit, c.hold = hold;
   return c;
 }
 

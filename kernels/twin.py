@@ -5,7 +5,7 @@ This file is the definition; the native kernels are tested against it. A picture
 
 1. A splat's centre goes to camera coordinates and to pixels. Its covariance `R diag(s^2) R^T` goes through the
    perspective's Jacobian `J`, taken where the ray leaves the picture at most 15 % of its size; `LOW_PASS_PX2` is added
-   to the diagonal, so that no splat is thinner than about a pixel.
+   to the diagonal, so that no splat is thinner than about a pixel. Lenses other than a pinhole: see `twin_lens.py`.
 2. A splat is visible when it lies more than `NEAR` in front of the camera, is at least `MIN_ALPHA` opaque somewhere
    in the picture and all its parameters are finite.
 3. Its colour is `max(0, 0.5 + sum_j B_j(direction) sh_j)`.
@@ -13,7 +13,8 @@ This file is the definition; the native kernels are tested against it. A picture
    `T`, 1 at first. A splat's `alpha = min(MAX_ALPHA, opacity * exp(-d^T Sigma^-1 d / 2))`, `d` from its centre to the
    pixel's; below `MIN_ALPHA` it is passed over. The pixel gains `T alpha` of its colour and `T` becomes
    `T (1 - alpha)`. The walk ends when `T` has fallen to `STOP` or below.
-5. What is left of `T` shows the background. Alpha is `1 - T`, depth the sum of `T alpha z`.
+5. What is left of `T` shows the background. Alpha is `1 - T`, depth the sum of `T alpha z` (fisheye, equirectangular:
+   of `T alpha` times the distance from the camera, which the order goes by too).
 
 With `antialiased`, step 1's low-pass takes from a splat's opacity what it adds to its area; with `smoothing`, splats
 are blurred in the world before step 1 (Yu et al. 2024, "Mip-Splatting"); see `project` and `smoothed`.
@@ -37,6 +38,7 @@ from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
 from ._view import View
+from .twin_lens import sees, turns_px, unscented
 
 NEAR = 0.01
 LOW_PASS_PX2 = 0.3
@@ -124,8 +126,9 @@ class Projected:
     """The M visible of N splats as a picture sees them, near to far.
 
     index: (M,) which of the N. means_px: (M, 2) centres. conics: (M, 3) the inverse covariance's xx, xy, yy.
-    opacities: (M,). colors: (M, 3). depths: (M,) z in the camera.
+    opacities: (M,). colors: (M, 3). depths: (M,) z in the camera, or the distance from it (see `View`).
     extents_px: (M, 2) half sizes of the box outside of which alpha is below `MIN_ALPHA`.
+    period_px: the picture's width where it wraps around, else 0.
     """
 
     index: Tensor
@@ -135,6 +138,15 @@ class Projected:
     colors: Tensor
     depths: Tensor
     extents_px: Tensor
+    period_px: float = 0.0
+
+    def near(self, x0: int, y0: int, x1: int, y1: int) -> Tensor:
+        """Which of the M may reach into a rectangle of pixels; in a picture that wraps around, into its rows."""
+        low, high = (self.means_px - self.extents_px).detach(), (self.means_px + self.extents_px).detach()
+        touches = (high[:, 1] > y0) & (low[:, 1] < y1)
+        if not self.period_px:
+            touches &= (high[:, 0] > x0) & (low[:, 0] < x1)
+        return torch.nonzero(touches).squeeze(-1)
 
 
 def _jacobian(points: Tensor, view: View) -> Tensor:
@@ -146,6 +158,18 @@ def _jacobian(points: Tensor, view: View) -> Tensor:
     zero = torch.zeros_like(z)
     entries = [view.fx / z, zero, -view.fx * u / z, zero, view.fy / z, -view.fy * v / z]
     return torch.stack(entries, -1).reshape(-1, 2, 3)
+
+
+def _ewa(points: Tensor, axes: Tensor, view: View) -> tuple[Tensor, Tensor, Tensor]:
+    """A pinhole's centres (N, 2), halves H (N, 2, 3) of the covariance H H^T before the low-pass, and depths (N,)."""
+    focal, centre = points.new_tensor([view.fx, view.fy]), points.new_tensor([view.cx, view.cy])
+    return points[:, :2] / points[:, 2:] * focal + centre, _jacobian(points, view) @ axes, points[:, 2]
+
+
+def _sharp_det(half: Tensor) -> Tensor:
+    """det(H H^T) (N,) of H (N, 2, K), without its loss of digits: the sum of all squared 2x2 minors (Cauchy, Binet)."""
+    minors = half[:, 0, :, None] * half[:, 1, None, :]
+    return (minors - minors.mT).square().sum((-1, -2)) / 2
 
 
 def project(
@@ -179,24 +203,24 @@ def project(
     for values in checked if smoothing is None else [*checked, smoothing]:
         finite &= values.detach().reshape(len(means), math.prod(values.shape[1:])).isfinite().all(-1)
     finite &= quats.detach().norm(dim=-1) > 0
-    depth = (means @ rotation[2] + translation[2]).detach()
-    index = torch.nonzero(finite & (depth > NEAR)).squeeze(-1)  # what is dropped here never meets a division by zero
+    in_camera = (means @ rotation.T + translation).detach()
+    index = torch.nonzero(finite & sees(in_camera, view, NEAR)).squeeze(-1)  # what is dropped never meets a 1 / 0
 
     in_world = means[index]
     points = in_world @ rotation.T + translation
     scales, opacities = log_scales[index].exp(), torch.sigmoid(logit_opacities[index])
     if smoothing is not None:
         scales, opacities = smoothed(scales, opacities, smoothing[index])
-    half = _jacobian(points, view) @ rotation @ rotations(quats[index]) * scales[:, None, :]
+    axes = rotation @ rotations(quats[index]) * scales[:, None, :]
+    means_px, half, depths = (_ewa if view.model == "pinhole" else unscented)(points, axes, view)
     cov = half @ half.mT + LOW_PASS_PX2 * torch.eye(2, dtype=means.dtype, device=means.device)
     xx, xy, yy = cov[:, 0, 0], cov[:, 0, 1], cov[:, 1, 1]
     det = xx * yy - xy * xy
     conics = torch.stack([yy / det, -xy / det, xx / det], -1)
     if antialiased:
-        sharp = torch.linalg.cross(half[:, 0], half[:, 1]).square().sum(-1)  # det S, without its loss of digits
-        opacities = opacities * torch.sqrt(torch.clamp(sharp / det, min=1e-12))  # far below MIN_ALPHA; no root of 0
-    focal, centre = means.new_tensor([view.fx, view.fy]), means.new_tensor([view.cx, view.cy])
-    means_px = points[:, :2] / points[:, 2:] * focal + centre
+        opacities = opacities * torch.sqrt(
+            torch.clamp(_sharp_det(half) / det, min=1e-12)
+        )  # far below MIN_ALPHA; no root of 0
     if shifts_px is not None:
         means_px = means_px + shifts_px[index]
 
@@ -208,19 +232,21 @@ def project(
     colors = torch.einsum("nk,nkc->nc", sh_basis(directions, sh_degree), sh[index, :count]) + 0.5
     colors = torch.clamp(colors, min=0.0)
 
-    size = means.new_tensor([view.width, view.height])
-    near_px = means_px.detach()
-    seen = (reach > 0) & ((near_px + extents_px > 0) & (near_px - extents_px < size)).all(-1) & (det.detach() > 0)
-    order = torch.nonzero(seen).squeeze(-1)
-    order = order[torch.sort(points[order, 2].detach(), stable=True).indices]
+    low_px, high_px = (means_px - extents_px).detach(), (means_px + extents_px).detach()
+    inside = (high_px > 0) & (low_px < means.new_tensor([view.width, view.height]))
+    if view.wraps:
+        inside[:, 0] = True
+    order = torch.nonzero((reach > 0) & inside.all(-1) & (det.detach() > 0)).squeeze(-1)
+    order = order[torch.sort(depths[order].detach(), stable=True).indices]
     return Projected(
         index[order],
         means_px[order],
         conics[order],
         opacities[order],
         colors[order],
-        points[order, 2],
+        depths[order],
         extents_px[order],
+        float(view.width) if view.wraps else 0.0,
     )
 
 
@@ -242,12 +268,21 @@ def sampling_intervals(means: Tensor, views: Sequence[View]) -> Tensor:
     return least
 
 
-def blend(pixels: Tensor, means_px: Tensor, conics: Tensor, opacities: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+def blend(
+    pixels: Tensor,
+    means_px: Tensor,
+    conics: Tensor,
+    opacities: Tensor,
+    values: Tensor,
+    period_px: float = 0.0,
+) -> tuple[Tensor, Tensor]:
     """Step 4 for P pixel centres (P, 2) and M splats near to far: values (M, D) to sums (P, D), and T left (P,).
 
-    means_px: (M, 2), or (P, M, 2) where each pixel has its own.
+    means_px: (M, 2), or (P, M, 2) where each pixel has its own. period_px: the picture's width where it wraps around, else 0.
     """
     dx, dy = (pixels[:, None, :] - means_px).unbind(-1)
+    if period_px:
+        dx = dx - turns_px(pixels[:, :1], means_px[..., 0].detach(), period_px)
     power = -0.5 * (conics[:, 0] * dx * dx + conics[:, 2] * dy * dy) - conics[:, 1] * dx * dy
     raw = opacities * torch.exp(power)
     alpha = torch.where(raw >= MIN_ALPHA, torch.clamp(raw, max=MAX_ALPHA), torch.zeros_like(raw))
@@ -306,18 +341,16 @@ def rasterize(
     )
     back = torch.as_tensor(background).to(means)
     values = torch.cat([seen.colors, seen.depths[:, None]], -1)
-    low, high = (seen.means_px - seen.extents_px).detach(), (seen.means_px + seen.extents_px).detach()
     rows: list[Tensor] = []
     row: list[Tensor] = []
     for x0, y0, x1, y1 in _tiles(view, tile_px):
-        touches = (high[:, 0] > x0) & (low[:, 0] < x1) & (high[:, 1] > y0) & (low[:, 1] < y1)
-        index = torch.nonzero(touches).squeeze(-1)
+        index = seen.near(x0, y0, x1, y1)
         ys = torch.arange(y0, y1, dtype=means.dtype, device=means.device) + 0.5
         xs = torch.arange(x0, x1, dtype=means.dtype, device=means.device) + 0.5
         pixels = torch.stack(torch.meshgrid(xs, ys, indexing="xy"), -1).reshape(-1, 2)
         if len(index):
             chosen = (seen.means_px[index], seen.conics[index], seen.opacities[index], values[index])
-            sums, left = checkpoint(blend, pixels, *chosen, use_reentrant=False)
+            sums, left = checkpoint(blend, pixels, *chosen, seen.period_px, use_reentrant=False)
         else:
             sums, left = means.new_zeros(len(pixels), 4), means.new_ones(len(pixels))
         rgb = sums[:, :3] + left[:, None] * back

@@ -22,21 +22,19 @@ def weights(pixels: Tensor, seen: twin.Projected, index: Tensor) -> tuple[Tensor
     `twin.blend` of one-hot features, so that it is the same walk: memory grows with P M^2.
     """
     chosen = (seen.means_px[index], seen.conics[index], seen.opacities[index])
-    w, _ = twin.blend(pixels, *chosen, torch.eye(len(index)).to(pixels))
+    w, _ = twin.blend(pixels, *chosen, torch.eye(len(index)).to(pixels), seen.period_px)
     return w, 1.0 - torch.cumsum(w, -1)
 
 
 def _by_tiles(view: View, seen: twin.Projected, work: Callable[[Tensor, Tensor], Tensor], tile_px: int = 16) -> Tensor:
     """A picture (H, W, ...) from `work(pixel centres (P, 2), index (M,) of the splats near them) -> (P, ...)`."""
-    low, high = (seen.means_px - seen.extents_px).detach(), (seen.means_px + seen.extents_px).detach()
     rows: list[Tensor] = []
     row: list[Tensor] = []
     for x0, y0, x1, y1 in twin._tiles(view, tile_px):
-        touches = (high[:, 0] > x0) & (low[:, 0] < x1) & (high[:, 1] > y0) & (low[:, 1] < y1)
         xs = torch.arange(x0, x1).to(seen.means_px) + 0.5
         ys = torch.arange(y0, y1).to(seen.means_px) + 0.5
         pixels = torch.stack(torch.meshgrid(xs, ys, indexing="xy"), -1).reshape(-1, 2)
-        made = work(pixels, torch.nonzero(touches).squeeze(-1))
+        made = work(pixels, seen.near(x0, y0, x1, y1))
         row.append(made.reshape(y1 - y0, x1 - x0, *made.shape[1:]))
         if x1 == view.width:
             rows.append(torch.cat(row, 1))
@@ -51,7 +49,7 @@ def render_features(seen: twin.Projected, view: View, features: Tensor) -> Tenso
         if not len(index):
             return pixels.new_zeros(len(pixels), features.shape[1])
         chosen = (seen.means_px[index], seen.conics[index], seen.opacities[index])
-        return twin.blend(pixels, *chosen, features[seen.index[index]])[0]
+        return twin.blend(pixels, *chosen, features[seen.index[index]], seen.period_px)[0]
 
     return _by_tiles(view, seen, work)
 

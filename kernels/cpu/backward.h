@@ -84,7 +84,7 @@ template <bool Depth, bool Absolute>
   }
 }
 
-template <bool Depth, bool Absolute>
+template <bool Depth, bool Absolute, bool Wraps>
 void unblend_tile(const Workspace& ws, int number, GradientSlot& slot) {
   const Tile tile(number, ws.tiles_x, ws.camera);
   GradientCanvas<Depth> canvas(ws, tile);
@@ -96,7 +96,8 @@ void unblend_tile(const Workspace& ws, int number, GradientSlot& slot) {
     prefetch(&slot.sums[soon * kGradientSums]);
     const std::uint32_t splat = ws.list[at];
     slot.touched[splat] = 1;
-    gather_gradient<Depth, Absolute>(canvas, tile, ws.records[splat], Depth ? ws.depths[splat] : 0.f, mask,
+    gather_gradient<Depth, Absolute>(canvas, tile, seen_from<Wraps>(tile, ws.records[splat], ws.camera.width),
+                                     Depth ? ws.depths[splat] : 0.f, mask,
                                      &slot.sums[static_cast<std::size_t>(splat) * kGradientSums]);
   }
 }
@@ -125,11 +126,12 @@ inline void fit_slots(Workspace& ws, int slots, int splat_count) {
 
 // Fills the slots. Each thread adds into a slot of its own; deterministic, the slots belong to stretches of tiles, and
 // whoever works on them, the same numbers are added in the same order.
-inline void backward(Workspace& ws, Pool& pool, int splat_count, bool with_depth, bool absolute, bool deterministic) {
+template <bool Wraps>
+inline void backward_through(Workspace& ws, Pool& pool, int splat_count, bool with_depth, bool absolute, bool deterministic) {
   const int tiles = ws.tiles_x * ws.tiles_y;
   fit_slots(ws, deterministic ? kFixedSlots : pool.threads(), splat_count);
-  const auto unblend = with_depth ? (absolute ? unblend_tile<true, true> : unblend_tile<true, false>)
-                                  : (absolute ? unblend_tile<false, true> : unblend_tile<false, false>);
+  const auto unblend = with_depth ? (absolute ? unblend_tile<true, true, Wraps> : unblend_tile<true, false, Wraps>)
+                                  : (absolute ? unblend_tile<false, true, Wraps> : unblend_tile<false, false, Wraps>);
   const auto work = [&](int from, int to, GradientSlot& slot) {
     for (int t = from; t < to; ++t) unblend(ws, t, slot);
   };
@@ -142,6 +144,11 @@ inline void backward(Workspace& ws, Pool& pool, int splat_count, bool with_depth
       work(task * kTilesPerTask, least(tiles, (task + 1) * kTilesPerTask), ws.slots[thread]);
     });
   }
+}
+
+inline void backward(Workspace& ws, Pool& pool, int splat_count, bool with_depth, bool absolute, bool deterministic) {
+  const auto go = ws.camera.lens == Lens::kEquirectangular ? backward_through<true> : backward_through<false>;
+  go(ws, pool, splat_count, with_depth, absolute, deterministic);
 }
 
 }  // namespace diorama::DIORAMA_LEVEL

@@ -9,9 +9,15 @@ namespace diorama::DIORAMA_LEVEL {
 
 constexpr std::size_t kMaxPairs = std::size_t{1} << 31;
 
-// First and last pixel column of the splat's ellipse in each of kWidth tile rows from `first_row` on, -1 where none.
+// Pixel columns that count.
+struct Limits {
+  float first, last;
+};
+
+// First and last pixel column of the splat's ellipse in each of kWidth tile rows from `first_row` on, last before first
+// where none.
 // Within a strip y0 <= y <= y1 an ellipse is widest at the height of its tip, or at the strip's border next to it.
-inline void columns_per_tile_row(const Record& r, int first_row, float picture_width, int* low, int* high) {
+inline void columns_per_tile_row(const Record& r, int first_row, Limits limits, int* low, int* high) {
   const float inv_extent = 1.f / r.extent_y, tip = r.slope_y * r.extent_x;
   Floats y0 = (lane_numbers() + static_cast<float>(first_row)) * static_cast<float>(kTileHeight) + (.5f - r.mean_y);
   const Floats y1 = minimum(y0 + (kTileHeight - 1.f), all(r.extent_y));
@@ -20,31 +26,59 @@ inline void columns_per_tile_row(const Record& r, int first_row, float picture_w
   const Floats a = at_right * inv_extent, b = at_left * inv_extent;
   const Floats right = r.slope_x * at_right + r.half_x * square_root(maximum(1.f - a * a, zeros()));
   const Floats left = r.slope_x * at_left - r.half_x * square_root(maximum(1.f - b * b, zeros()));
-  const Floats first = maximum(ceil(left + (r.mean_x - .5f)), zeros());
-  const Floats last = minimum(floor(right + (r.mean_x - .5f)), all(picture_width - 1.f));
+  const Floats first = maximum(ceil(left + (r.mean_x - .5f)), all(limits.first));
+  const Floats last = minimum(floor(right + (r.mean_x - .5f)), all(limits.last));
   const Mask hit = both(at_least(last, first), at_least(y1, y0));
   store_ints(low, to_ints(choose(hit, first, zeros())));
-  store_ints(high, to_ints(choose(hit, last, all(-1.f))));
+  store_ints(high, to_ints(choose(hit, last, all(-1e6f))));
 }
 
-// Appends a splat's spans, and notes their begin (+1) and end (-1) in `changes`, one row of tiles_x + 1 per tile row.
+// Appends a span of tiles, and notes its begin (+1) and end (-1) in `changes`, one row of tiles_x + 1 per tile row.
+inline void add_span(const Workspace& ws, std::uint32_t splat, int row, int first, int last, SpanList& out,
+                     std::uint32_t* changes) {
+  out.spans[out.count++] = {splat, static_cast<std::uint16_t>(row), static_cast<std::uint16_t>(first),
+                            static_cast<std::uint16_t>(last)};
+  std::uint32_t* row_changes = changes + static_cast<std::size_t>(row) * (ws.tiles_x + 1);
+  ++row_changes[first];
+  --row_changes[last + 1];
+}
+
+// The same for pixel columns low..high of a picture whose borders meet: what lies over one appears at the other.
+inline void add_wrapped_span(const Workspace& ws, std::uint32_t splat, int row, int low, int high, SpanList& out,
+                             std::uint32_t* changes) {
+  const int width = ws.camera.width, last_tile = ws.tiles_x - 1;
+  const int turn = high < 0 ? width : low >= width ? -width : 0;
+  low += turn;
+  high += turn;
+  if (low >= 0 && high < width) return add_span(ws, splat, row, low / kTileWidth, high / kTileWidth, out, changes);
+  const int from = low < 0 ? low + width : low, to = high >= width ? high - width : high;
+  const int first = from / kTileWidth, last = to / kTileWidth;
+  const bool all_round = from < 0 || to >= width || high - low + 1 >= width || first <= last;
+  if (all_round) return add_span(ws, splat, row, 0, last_tile, out, changes);
+  add_span(ws, splat, row, 0, last, out, changes);
+  add_span(ws, splat, row, first, last_tile, out, changes);
+}
+
+// Appends a splat's spans. In a picture that wraps around, nothing further than half of it from the splat is its.
+template <bool Wraps>
 inline void find_spans(const Workspace& ws, std::uint32_t splat, SpanList& out, std::uint32_t* changes) {
   const Record& r = ws.records[splat];
   const float inv_height = 1.f / kTileHeight;
   const int first_row = most(0, static_cast<int>((r.mean_y - r.extent_y) * inv_height) - 1);
   const int last_row = least(ws.tiles_y - 1, static_cast<int>((r.mean_y + r.extent_y) * inv_height));
-  out.spans.extend(out.count + static_cast<std::size_t>(ws.tiles_y) + 1, out.count);
+  out.spans.extend(out.count + (Wraps ? 2 : 1) * static_cast<std::size_t>(ws.tiles_y) + 1, out.count);
+  const float width = static_cast<float>(ws.camera.width);
+  const float reach = .5f * width + kTileWidth;   // which period is nearest is decided per kWrapStrip
+  const Limits limits = Wraps ? Limits{r.mean_x - reach, r.mean_x + reach} : Limits{0.f, width - 1.f};
   alignas(64) int low[kWidth], high[kWidth];
   for (int base = first_row; base <= last_row; base += kWidth) {
-    columns_per_tile_row(r, base, static_cast<float>(ws.camera.width), low, high);
+    columns_per_tile_row(r, base, limits, low, high);
     for (int j = 0; j < kWidth && base + j <= last_row; ++j) {
-      if (high[j] < 0) continue;
-      const int row = base + j, first = low[j] / kTileWidth, last = high[j] / kTileWidth;
-      out.spans[out.count++] = {splat, static_cast<std::uint16_t>(row), static_cast<std::uint16_t>(first),
-                                static_cast<std::uint16_t>(last)};
-      std::uint32_t* row_changes = changes + static_cast<std::size_t>(row) * (ws.tiles_x + 1);
-      ++row_changes[first];
-      --row_changes[last + 1];
+      if (high[j] < low[j]) continue;
+      if constexpr (Wraps)
+        add_wrapped_span(ws, splat, base + j, low[j], high[j], out, changes);
+      else
+        add_span(ws, splat, base + j, low[j] / kTileWidth, high[j] / kTileWidth, out, changes);
     }
   }
 }
@@ -88,7 +122,10 @@ void bin(Workspace& ws, Pool& pool) {
     const int end = least(n, (part + 1) * per_part);
     for (int i = part * per_part; i < end; ++i) {
       prefetch(&ws.records[ws.ids[i + kPrefetchAhead]]);
-      find_spans(ws, ws.ids[i], spans, &ws.counts[part * marks]);
+      if (ws.camera.lens == Lens::kEquirectangular)
+        find_spans<true>(ws, ws.ids[i], spans, &ws.counts[part * marks]);
+      else
+        find_spans<false>(ws, ws.ids[i], spans, &ws.counts[part * marks]);
     }
   });
   place_parts(ws, parts);

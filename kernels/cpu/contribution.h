@@ -30,7 +30,7 @@ inline void weigh_tile(const Workspace& ws, int number, const float* map, Gradie
   for (int row = 0; row < kRows; ++row)
     store(counts_for[row], map ? get_row(tile, ws.layout, row, map) : all(1.f));
   for_each_shown(ws, number, [&](std::uint32_t splat, std::uint32_t mask) {
-    const Column column(ws.records[splat], tile);
+    const Column column(seen_from(tile, ws.records[splat], ws.camera), tile);
     Floats total = zeros(), most = zeros();
     int pixels = 0;
     walk_down(column, mask, [&](int row, Floats raw) __attribute__((always_inline)) {
@@ -87,7 +87,7 @@ void median_depth(Workspace& ws, Pool& pool, float* plane) {
     alignas(64) float median[kRows][kWidth];
     __builtin_memset(median, 0, sizeof median);
     for_each_shown(ws, number, [&](std::uint32_t splat, std::uint32_t mask) {
-      const Column column(ws.records[splat], tile);
+      const Column column(seen_from(tile, ws.records[splat], ws.camera), tile);
       const Floats depth = all(ws.depths[splat]);
       walk_down(column, mask, [&](int row, Floats raw) __attribute__((always_inline)) {
         const Mask open = greater(load(light.left[row]), all(.5f));

@@ -33,12 +33,33 @@ struct Canvas {
   }
 };
 
+// A splat as a tile sees it; one of a picture that wraps around is moved to where the tile is nearest.
+template <bool Wraps>
+inline decltype(auto) seen_from(const Tile& tile, const Record& r, int picture_width) {
+  if constexpr (Wraps) {
+    Record seen = r;
+    seen.mean_x += tile.turn(r.mean_x, static_cast<float>(picture_width));
+    return seen;
+  } else {
+    return (r);   // a reference
+  }
+}
+
+// The same, for callers that are not compiled for both kinds of picture.
+inline Record seen_from(const Tile& tile, const Record& r, const Camera& camera) {
+  return camera.lens == Lens::kEquirectangular ? seen_from<true>(tile, r, camera.width) : r;
+}
+
 // The rows of the tile in which each of kWidth splats has pixels: columns_per_tile_row (bin.h) with x and y exchanged.
-inline void rows_of_splats(const Record* records, const std::uint32_t* ids, const Tile& tile, int* low, int* high) {
+template <bool Wraps>
+inline void rows_of_splats(const Record* records, const std::uint32_t* ids, const Tile& tile, int picture_width,
+                           int* low, int* high) {
   const float* base = reinterpret_cast<const float*>(records);
   const Ints at = times_sixteen(load_ints(ids));
   const auto field = [&](std::size_t offset) { return gather(base + offset / sizeof(float), at); };
-  const Floats mean_x = field(offsetof(Record, mean_x)), mean_y = field(offsetof(Record, mean_y));
+  Floats mean_x = field(offsetof(Record, mean_x));
+  if constexpr (Wraps) mean_x = mean_x + tile.turn(mean_x, static_cast<float>(picture_width));
+  const Floats mean_y = field(offsetof(Record, mean_y));
   const Floats extent_x = field(offsetof(Record, extent_x)), extent_y = field(offsetof(Record, extent_y));
   const Floats slope_x = field(offsetof(Record, slope_x));
   const Floats slope_y = field(offsetof(Record, slope_y)), half_y = field(offsetof(Record, half_y));
@@ -118,7 +139,7 @@ inline void finish(Workspace& ws, const Tile& tile, const Canvas<Depth>& canvas,
   }
 }
 
-template <bool Depth>
+template <bool Depth, bool Wraps>
 void draw_tile(Workspace& ws, int number, const float* background, const float* kept) {
   const Tile tile(number, ws.tiles_x, ws.camera);
   Canvas<Depth> canvas(tile);
@@ -128,11 +149,14 @@ void draw_tile(Workspace& ws, int number, const float* background, const float* 
   for (; at < end && canvas.open; at += kChunk) {
     const int n = least(kChunk, static_cast<int>(end - at));
     for (int j = 0; j < kChunk; ++j) prefetch(&ws.records[ws.list[at + kChunk + j]]);
-    for (int j = 0; j < n; j += kWidth) rows_of_splats(ws.records.data(), &ws.list[at + j], tile, low + j, high + j);
+    for (int j = 0; j < n; j += kWidth)
+      rows_of_splats<Wraps>(ws.records.data(), &ws.list[at + j], tile, ws.camera.width, low + j, high + j);
     for (int j = 0; j < n; ++j) {
       const std::uint32_t splat = ws.list[at + j], mask = row_bits(low[j], high[j]) & canvas.open;
       ws.row_masks[at + j] =
-          mask ? blend<Depth>(canvas, tile, ws.records[splat], Depth ? ws.depths[splat] : 0.f, mask) : 0u;
+          mask ? blend<Depth>(canvas, tile, seen_from<Wraps>(tile, ws.records[splat], ws.camera.width),
+                              Depth ? ws.depths[splat] : 0.f, mask)
+               : 0u;
     }
     canvas.close_full_rows();
   }
@@ -142,10 +166,12 @@ void draw_tile(Workspace& ws, int number, const float* background, const float* 
 
 inline void forward(Workspace& ws, Pool& pool, bool with_depth, const float* background, const float* kept) {
   const int tiles = ws.tiles_x * ws.tiles_y;
+  const auto draw = ws.camera.lens == Lens::kEquirectangular
+                        ? (with_depth ? draw_tile<true, true> : draw_tile<false, true>)
+                        : (with_depth ? draw_tile<true, false> : draw_tile<false, false>);
   pool.run((tiles + kTilesPerTask - 1) / kTilesPerTask, [&](int task, int) {
     const int end = least(tiles, (task + 1) * kTilesPerTask);
-    for (int t = task * kTilesPerTask; t < end; ++t)
-      with_depth ? draw_tile<true>(ws, t, background, kept) : draw_tile<false>(ws, t, background, kept);
+    for (int t = task * kTilesPerTask; t < end; ++t) draw(ws, t, background, kept);
   });
 }
 

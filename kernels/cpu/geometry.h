@@ -11,6 +11,7 @@ struct Eye {
   float rotation[9], translation[3], position[3];   // cam_from_world; the camera's place in the world
   float fx, fy, cx, cy, width, height;
   float u_low, u_high, v_low, v_high;               // x/z and y/z at which the Jacobian is held
+  float k[8], limit, hold;                          // the lens's distortion, see Camera
   bool antialiased;
 };
 
@@ -28,6 +29,8 @@ inline Eye make_eye(const Camera& c, bool antialiased) {
   const float margin_x = kMargin * .5f * e.width / c.fx, margin_y = kMargin * .5f * e.height / c.fy;
   e.u_low = -c.cx / c.fx - margin_x, e.u_high = (e.width - c.cx) / c.fx + margin_x;
   e.v_low = -c.cy / c.fy - margin_y, e.v_high = (e.height - c.cy) / c.fy + margin_y;
+  for (int i = 0; i < 8; ++i) e.k[i] = c.distortion[i];
+  e.limit = c.limit, e.hold = c.hold;
   return e;
 }
 
@@ -38,19 +41,23 @@ struct Parameters {
   Floats operator[](int k) const { return load(first + k * kLanes); }
 };
 
-struct Geometry {
-  Mask sound;                        // in front of the camera, all parameters finite
-  Floats x, y, inv_z, z;             // centre in the camera
-  Floats u, v, u_held, v_held;       // x/z, y/z, and both held within the picture and its margin
-  Floats j00, j11, j02, j12;         // Jacobian of pixels by camera coordinates
+struct Point {
+  Floats x, y, z;
+};
+
+// What a pinhole and any other lens have in common.
+struct Sight {
+  Mask sound;                        // seen by the lens, all parameters finite
+  Floats x, y, z;                    // centre in the camera
+  Floats depth;                      // what splats are sorted by: z, or the distance
+  Floats px, py;                     // centre in the picture
   Floats w, qx, qy, qz, inv_norm;    // unit quaternion, one over its length before
   Floats turn[9];                    // camera_from_splat rotation
   Floats scale[3];                   // smoothing included
   Floats kept[3];                    // share of each squared scale that is the splat's own; set when smoothed
   Floats axes[9];                    // turn * scale: the splat's axes in the camera, as columns
-  Floats row_x[3], row_y[3];         // Jacobian * axes; the picture's covariance is their Gram matrix
   Floats xx, xy, yy;                 // covariance in pixels, low-pass included
-  Floats cross[3], det, inv_det;     // row_x x row_y; the covariance's determinant
+  Floats det, inv_det;               // the covariance's determinant
   Floats sharp_det;                  // determinant before the low-pass
   Floats log2_fade;                  // log2 of the share of opacity that both filters leave
   Floats conic_xx, conic_xy, conic_yy;
@@ -59,7 +66,20 @@ struct Geometry {
   Floats direction[3], inv_distance; // unit, from the camera to the splat in the world
 };
 
-inline void splat_rotation(const Geometry& g, Floats* r) {
+struct Geometry : Sight {            // of a pinhole
+  Floats inv_z;
+  Floats u, v, u_held, v_held;       // x/z, y/z, and both held within the picture and its margin
+  Floats j00, j11, j02, j12;         // Jacobian of pixels by camera coordinates
+  Floats row_x[3], row_y[3];         // Jacobian * axes; the picture's covariance is their Gram matrix
+  Floats cross[3];                   // row_x x row_y
+};
+
+// d loss / d (centre in pixels, covariance xx, xy counted once, yy).
+struct EllipseGradient {
+  Floats px, py, xx, xy, yy;
+};
+
+inline void splat_rotation(const Sight& g, Floats* r) {
   r[0] = 1.f - 2.f * (g.qy * g.qy + g.qz * g.qz);
   r[1] = 2.f * (g.qx * g.qy - g.w * g.qz);
   r[2] = 2.f * (g.qx * g.qz + g.w * g.qy);
@@ -71,17 +91,12 @@ inline void splat_rotation(const Geometry& g, Floats* r) {
   r[8] = 1.f - 2.f * (g.qx * g.qx + g.qy * g.qy);
 }
 
-inline void place_centre(const Parameters& p, const Eye& eye, Geometry& g) {
+inline void place_centre(const Parameters& p, const Eye& eye, Sight& g) {
   const Floats mx = p[kMean], my = p[kMean + 1], mz = p[kMean + 2];
   const float *r = eye.rotation, *t = eye.translation;
   g.x = r[0] * mx + r[1] * my + r[2] * mz + t[0];
   g.y = r[3] * mx + r[4] * my + r[5] * mz + t[1];
   g.z = r[6] * mx + r[7] * my + r[8] * mz + t[2];
-  g.sound = greater(g.z, all(kNear));
-  g.z = choose(g.sound, g.z, all(1.f));
-  g.inv_z = 1.f / g.z;
-  g.u = g.x * g.inv_z;
-  g.v = g.y * g.inv_z;
   const Floats dx = mx - eye.position[0], dy = my - eye.position[1], dz = mz - eye.position[2];
   g.inv_distance = 1.f / square_root(dx * dx + dy * dy + dz * dz);
   g.direction[0] = dx * g.inv_distance;
@@ -91,7 +106,7 @@ inline void place_centre(const Parameters& p, const Eye& eye, Geometry& g) {
 
 // Mip-Splatting's 3D smoothing filter (Yu et al. 2024, eq. 9): a splat is drawn as if blurred in the world by a ball of
 // standard deviation `smoothing`, its opacity falling as its volume grows.
-inline void smooth_scale(Floats smoothing, int k, Geometry& g) {
+inline void smooth_scale(Floats smoothing, int k, Sight& g) {
   g.sound = both(g.sound, is_finite(smoothing));
   const Mask some = greater(smoothing, all(1e-15f));   // less would be lost when squared
   const Floats own = g.scale[k] * g.scale[k], whole = own + smoothing * smoothing;
@@ -99,12 +114,12 @@ inline void smooth_scale(Floats smoothing, int k, Geometry& g) {
   g.scale[k] = choose(some, square_root(whole), g.scale[k]);
 }
 
-inline void fade_smoothed(Geometry& g) { g.log2_fade = .5f * log2_approx(g.kept[0] * g.kept[1] * g.kept[2]); }
+inline void fade_smoothed(Sight& g) { g.log2_fade = .5f * log2_approx(g.kept[0] * g.kept[1] * g.kept[2]); }
 
 // Mip-Splatting's 2D Mip filter (eq. 10): what the low-pass adds to the ellipse's area it takes from the opacity.
-inline void fade_flattened(Geometry& g) { g.log2_fade = g.log2_fade + .5f * log2_approx(g.sharp_det * g.inv_det); }
+inline void fade_flattened(Sight& g) { g.log2_fade = g.log2_fade + .5f * log2_approx(g.sharp_det * g.inv_det); }
 
-inline void place_axes(const Parameters& p, const Eye& eye, Geometry& g) {
+inline void place_axes(const Parameters& p, const Eye& eye, Sight& g) {
   g.w = p[kQuaternion], g.qx = p[kQuaternion + 1], g.qy = p[kQuaternion + 2], g.qz = p[kQuaternion + 3];
   g.inv_norm = 1.f / square_root(g.w * g.w + g.qx * g.qx + g.qy * g.qy + g.qz * g.qz);
   g.w = g.w * g.inv_norm, g.qx = g.qx * g.inv_norm, g.qy = g.qy * g.inv_norm, g.qz = g.qz * g.inv_norm;
@@ -121,6 +136,16 @@ inline void place_axes(const Parameters& p, const Eye& eye, Geometry& g) {
       g.axes[i * 3 + k] = g.turn[i * 3 + k] * g.scale[k];
     }
   }
+}
+
+// In front of the camera; x/z and y/z.
+inline void see(const Eye&, Geometry& g) {
+  g.sound = greater(g.z, all(kNear));
+  g.z = choose(g.sound, g.z, all(1.f));
+  g.depth = g.z;
+  g.inv_z = 1.f / g.z;
+  g.u = g.x * g.inv_z;
+  g.v = g.y * g.inv_z;
 }
 
 inline void flatten(const Eye& eye, Geometry& g) {
@@ -146,17 +171,26 @@ inline void flatten(const Eye& eye, Geometry& g) {
   c[2] = a[0] * b[1] - a[1] * b[0];
   g.sharp_det = c[0] * c[0] + c[1] * c[1] + c[2] * c[2];
   g.det = g.sharp_det + kLowPass * (aa + bb) + kLowPass * kLowPass;
+  g.px = g.j00 * g.x + eye.cx;
+  g.py = g.j11 * g.y + eye.cy;
+}
+
+inline void invert_covariance(Sight& g) {
   g.inv_det = 1.f / g.det;
   g.conic_xx = g.yy * g.inv_det;
   g.conic_xy = -g.xy * g.inv_det;
   g.conic_yy = g.xx * g.inv_det;
 }
 
-inline Geometry look_at(const Parameters& p, const Eye& eye) {
-  Geometry g;
+// Seen is Geometry, or another lens's LensGeometry (unscented.h).
+template <class Seen>
+inline Seen look_at(const Parameters& p, const Eye& eye) {
+  Seen g;
   place_centre(p, eye, g);
+  see(eye, g);
   place_axes(p, eye, g);
   flatten(eye, g);
+  invert_covariance(g);
   g.log2_fade = zeros();
   if (p.smoothing) fade_smoothed(g);
   if (eye.antialiased) fade_flattened(g);

@@ -2,7 +2,7 @@
 #pragma once
 #include "pool.h"
 #include "workspace.h"
-#include "geometry.h"
+#include "unscented.h"
 #include "tile.h"
 
 namespace diorama::DIORAMA_LEVEL {
@@ -15,16 +15,27 @@ inline Floats reach_of(Floats log2_opacity) {
   return (2.f / kLog2E) * (log2_opacity - kLog2MinAlpha);
 }
 
+template <Lens L>
+struct GeometryOf {
+  using Type = LensGeometry<L>;
+};
+template <>
+struct GeometryOf<Lens::kPinhole> {
+  using Type = Geometry;
+};
+
 // Writes the records of one register of splats; returns its visible lanes.
+template <Lens L>
 inline unsigned project_group(const Parameters& p, const Eye& eye, int degree, unsigned lanes, Record* records,
                               float* depths) {
-  const Geometry g = look_at(p, eye);
+  const auto g = look_at<typename GeometryOf<L>::Type>(p, eye);
   const Floats log2_opacity = g.log2_fade - log2_approx(1.f + g.odds), reach = reach_of(log2_opacity);
-  const Floats px = g.j00 * g.x + eye.cx, py = g.j11 * g.y + eye.cy;
+  const Floats px = g.px, py = g.py;
   const Floats half_width = square_root(maximum(reach * g.xx, zeros()));
   const Floats half_height = square_root(maximum(reach * g.yy, zeros()));
   Mask ok = both(g.sound, greater(reach, zeros()));
-  ok = both(ok, both(greater(px + half_width, zeros()), greater(all(eye.width), px - half_width)));
+  if constexpr (L != Lens::kEquirectangular)   // which is seen whatever the azimuth
+    ok = both(ok, both(greater(px + half_width, zeros()), greater(all(eye.width), px - half_width)));
   ok = both(ok, both(greater(py + half_height, zeros()), greater(all(eye.height), py - half_height)));
   ok = both(ok, both(greater(all(kMaxCovariance), g.xx), greater(all(kMaxCovariance), g.yy)));
   ok = both(ok, greater(g.det, zeros()));
@@ -50,7 +61,7 @@ inline unsigned project_group(const Parameters& p, const Eye& eye, int degree, u
                              exp2_approx<5>((-kLog2E * kH2) * g.conic_yy)};
   alignas(64) float table[16][kWidth];
   for (int k = 0; k < 16; ++k) store(table[k], fields[k]);
-  store(depths, g.z);
+  store(depths, g.depth);
   const unsigned visible = bits(ok);
   for (unsigned m = visible; m; m &= m - 1) {
     const int lane = __builtin_ctz(m);
@@ -70,7 +81,8 @@ inline void prefetch_block(const float* block) {
   for (int k = 0; k < kBlockFloats; k += 16) prefetch(block + k);
 }
 
-void project(Workspace& ws, Pool& pool, const Splats& splats) {
+template <Lens L>
+void project_through(Workspace& ws, Pool& pool, const Splats& splats) {
   const int blocks = splats.block_count(), chunk = blocks <= 1024 ? 32 : 64;
   const std::size_t padded = static_cast<std::size_t>(blocks) * kLanes;
   ws.records.reserve(padded);
@@ -85,13 +97,22 @@ void project(Workspace& ws, Pool& pool, const Splats& splats) {
       for (int group = 0; group < kGroups; ++group) {
         const int first = b * kLanes + group * kWidth;
         const unsigned lanes = real_lanes(first, splats.count);
-        const unsigned visible = lanes ? project_group(Parameters{block + group * kWidth, ws.smoothing_at(first)}, eye,
-                                                       splats.degree, lanes, &ws.records[first], &ws.depths[first])
+        const unsigned visible = lanes ? project_group<L>(Parameters{block + group * kWidth, ws.smoothing_at(first)}, eye,
+                                                          splats.degree, lanes, &ws.records[first], &ws.depths[first])
                                        : 0u;
         for (int l = 0; l < kWidth; ++l) ws.visible[first + l] = visible >> l & 1;
       }
     }
   });
+}
+
+void project(Workspace& ws, Pool& pool, const Splats& splats) {
+  switch (ws.camera.lens) {
+    case Lens::kPinhole: return project_through<Lens::kPinhole>(ws, pool, splats);
+    case Lens::kOpenCv: return project_through<Lens::kOpenCv>(ws, pool, splats);
+    case Lens::kFisheye: return project_through<Lens::kFisheye>(ws, pool, splats);
+    case Lens::kEquirectangular: return project_through<Lens::kEquirectangular>(ws, pool, splats);
+  }
 }
 
 }  // namespace diorama::DIORAMA_LEVEL

@@ -1,18 +1,13 @@
 // From a splat's sums over its pixels to the gradients of its 59 parameters: project.h backwards.
 #pragma once
 #include "workspace.h"
-#include "geometry.h"
+#include "unscented.h"
 
 namespace diorama::DIORAMA_LEVEL {
 
-// d loss / d (centre in pixels, covariance xx, xy counted once, yy).
-struct EllipseGradient {
-  Floats px, py, xx, xy, yy;
-};
-
 // log alpha = log opacity - d^T K d / 2 with K the conic: its moments give the gradients of the mean and of K, and
 // d loss / d Sigma = -K (d loss / d K) K.
-inline EllipseGradient ellipse_gradient(const Geometry& g, const Floats* sums) {
+inline EllipseGradient ellipse_gradient(const Sight& g, const Floats* sums) {
   const Floats a = g.conic_xx, b = g.conic_xy, c = g.conic_yy;
   const Floats k_xx = -.5f * sums[kExx], k_xy = -.5f * sums[kExy], k_yy = -.5f * sums[kEyy];
   const Floats m00 = a * k_xx + b * k_xy, m01 = a * k_xy + b * k_yy;
@@ -71,8 +66,7 @@ inline void fade_by_log_scale(const Geometry& g, Floats d_log_fade, Floats* out)
 
 // log alpha = -d^T K d / 2 + ... grows by (d^T K a_k)^2 with log scale k, a_k being axis k in the picture. K a is taken
 // as (b x (a x b) + low-pass a) / det and its like, not from the rounded K: for a needle that would lose its length.
-inline void log_scale_gradient(const Geometry& g, const Parameters& p, const Eye& eye, const Floats* sums,
-                               Floats* out) {
+inline void log_scale_gradient(const Geometry& g, const Eye& eye, const Floats* sums, Floats* out) {
   const Floats *a = g.row_x, *b = g.row_y, *c = g.cross;
   for (int k = 0; k < 3; ++k) {
     const int i = (k + 1) % 3, j = (k + 2) % 3;
@@ -81,13 +75,16 @@ inline void log_scale_gradient(const Geometry& g, const Parameters& p, const Eye
     out[kLogScale + k] = x * x * sums[kExx] + 2.f * x * y * sums[kExy] + y * y * sums[kEyy];
   }
   if (eye.antialiased) fade_by_log_scale(g, sums[kE], out);
-  if (p.smoothing)   // log f = sum_k log(scale_k / smoothed scale_k), and kept = d log smoothed scale / d log scale
-    for (int k = 0; k < 3; ++k)
-      out[kLogScale + k] = g.kept[k] * out[kLogScale + k] + (1.f - g.kept[k]) * sums[kE];
+}
+
+// log f = sum_k log(scale_k / smoothed scale_k), and kept = d log smoothed scale / d log scale
+inline void smoothing_backward(const Sight& g, const Floats* sums, Floats* out) {
+  for (int k = 0; k < 3; ++k)
+    out[kLogScale + k] = g.kept[k] * out[kLogScale + k] + (1.f - g.kept[k]) * sums[kE];
 }
 
 // Axes = camera rotation * splat rotation * scale: to the quaternion as it is stored, unnormalised.
-inline void axes_backward(const Geometry& g, const Eye& eye, const Floats* d_axes, Floats* out) {
+inline void axes_backward(const Sight& g, const Eye& eye, const Floats* d_axes, Floats* out) {
   Floats d_turn[9], d[9];
   for (int k = 0; k < 3; ++k)
     for (int i = 0; i < 3; ++i) d_turn[i * 3 + k] = d_axes[i * 3 + k] * g.scale[k];
@@ -107,7 +104,7 @@ inline void axes_backward(const Geometry& g, const Eye& eye, const Floats* d_axe
 }
 
 // Colour to coefficients and to the direction of sight, which turns as the centre moves in the world (d_sight).
-inline void color_backward(const Parameters& p, const Geometry& g, int degree, const Floats* sums, Floats* out,
+inline void color_backward(const Parameters& p, const Sight& g, int degree, const Floats* sums, Floats* out,
                            Floats* d_sight) {
   const int count = coefficient_count(degree);
   const Floats *n = g.direction;
@@ -143,7 +140,7 @@ inline void centre_backward(const Geometry& g, const Eye& eye, const EllipseGrad
 
 // Adds what a register of splats has to say about the camera: with exp((v, w)) before cam_from_world a point x and an
 // axis a in the camera move by v + w x x and w x a, and directions of sight turn as if the splat had moved by v alone.
-inline void pose_backward(const Geometry& g, const Eye& eye, Mask visible, const Floats* d_point, const Floats* d_axes,
+inline void pose_backward(const Sight& g, const Eye& eye, Mask visible, const Floats* d_point, const Floats* d_axes,
                           const Floats* d_sight, Floats* d_camera) {
   const float* r = eye.rotation;
   const Floats point[3] = {g.x, g.y, g.z};
@@ -158,17 +155,38 @@ inline void pose_backward(const Geometry& g, const Eye& eye, Mask visible, const
   }
 }
 
+// From the ellipse to the axes and the centre in the camera (d_axes 9, d_point 3), and `out` for the log scales.
+inline void sight_backward(const Geometry& g, const Eye& eye, const EllipseGradient& e, const Floats* sums,
+                           Floats* d_axes, Floats* d_point, Floats* out) {
+  const JacobianGradient j = covariance_backward(g, eye, e, sums[kE], d_axes);
+  log_scale_gradient(g, eye, sums, out);
+  centre_backward(g, eye, e, j, sums[kDepth], d_point);
+}
+
+template <Lens L>
+inline void sight_backward(const LensGeometry<L>& g, const Eye& eye, EllipseGradient e, const Floats* sums,
+                           Floats* d_axes, Floats* d_point, Floats* out) {
+  if (eye.antialiased) add_fade_gradient(g, sums[kE], e);
+  const Point d = flatten_backward(eye, g, e, d_axes);
+  for (int k = 0; k < 3; ++k)
+    out[kLogScale + k] = d_axes[k] * g.axes[k] + d_axes[3 + k] * g.axes[3 + k] + d_axes[6 + k] * g.axes[6 + k];
+  const Point by_depth = Optics<L>::depth_gradient(centre_of(g), g.depth, sums[kDepth]);
+  d_point[0] = d.x + by_depth.x;
+  d_point[1] = d.y + by_depth.y;
+  d_point[2] = d.z + by_depth.z;
+}
+
 // All gradients of one register of splats into out[0 .. 11 + 3 (degree + 1)^2), lanes outside of `visible` 0; and the
 // pixels' pull on the centre, which densification watches. d_camera (6) is added to unless null.
-inline void project_group_backward(const Parameters& p, const Geometry& g, const Eye& eye, int degree, Mask visible,
+template <class Seen>
+inline void project_group_backward(const Parameters& p, const Seen& g, const Eye& eye, int degree, Mask visible,
                                    const Floats* sums, Floats* out, EllipseGradient* ellipse, Floats* d_camera) {
   *ellipse = ellipse_gradient(g, sums);
   Floats d_axes[9], d_point[3], d_sight[3];
-  const JacobianGradient j = covariance_backward(g, eye, *ellipse, sums[kE], d_axes);
-  log_scale_gradient(g, p, eye, sums, out);
+  sight_backward(g, eye, *ellipse, sums, d_axes, d_point, out);
+  if (p.smoothing) smoothing_backward(g, sums, out);
   axes_backward(g, eye, d_axes, out);
   color_backward(p, g, degree, sums, out, d_sight);
-  centre_backward(g, eye, *ellipse, j, sums[kDepth], d_point);
   if (d_camera) pose_backward(g, eye, visible, d_point, d_axes, d_sight, d_camera);
   const float* r = eye.rotation;
   for (int k = 0; k < 3; ++k)

@@ -52,7 +52,7 @@ void draw_features(const Workspace& ws, int number, const Features& f, int first
   alignas(64) float sums[kRows][Group][kWidth];
   __builtin_memset(sums, 0, sizeof sums);
   for_each_shown(ws, number, [&](std::uint32_t splat, std::uint32_t mask) {
-    const Column column(ws.records[splat], tile);
+    const Column column(seen_from(tile, ws.records[splat], ws.camera), tile);
     const FeatureGroup<Group> mine(f, splat, first);
     walk_down(column, mask, [&](int row, Floats raw) __attribute__((always_inline)) {
       const Floats weight = take(light.left[row], raw);
@@ -121,7 +121,7 @@ void undraw_features(const Workspace& ws, int number, const Features& f, int fir
   FeatureGradient<Group> d(ws, tile, f.channels, first, d_planes);
   Light light(tile);
   for_each_shown(ws, number, [&](std::uint32_t splat, std::uint32_t mask) {
-    const Column column(ws.records[splat], tile);
+    const Column column(seen_from(tile, ws.records[splat], ws.camera), tile);
     const FeatureGroup<Group> mine(f, splat, first);
     walk_down(column, mask, [&](int row, Floats raw) __attribute__((always_inline)) {
       const Floats weight = take(light.left[row], raw);
@@ -131,7 +131,8 @@ void undraw_features(const Workspace& ws, int number, const Features& f, int fir
   light = Light(tile);
   for_each_shown(ws, number, [&](std::uint32_t splat, std::uint32_t mask) {
     slot.touched[splat] = 1;
-    gather_feature_gradient(d, light, tile, ws.records[splat], FeatureGroup<Group>(f, splat, first), mask,
+    const Record record = seen_from(tile, ws.records[splat], ws.camera);
+    gather_feature_gradient(d, light, tile, record, FeatureGroup<Group>(f, splat, first), mask,
                             &slot.sums[static_cast<std::size_t>(splat) * kGradientSums]);
   });
 }

@@ -23,14 +23,21 @@ constexpr float kMinAlpha = 1.f / 255.f;
 constexpr float kMaxAlpha = 0.999f;
 constexpr float kStop = 1e-4f;                // transmittance up to which a pixel counts as full
 constexpr float kKnownAlpha = 0.5f;           // alpha from which a pixel's depth is compared with what is known
+constexpr float kSigmaNear = 0.2f;            // of a splat's depth: nearer sigma points are mirrored
+constexpr float kFarOut = 3.f;                // times `hold`: the radius x/z of what is further out
 constexpr float kMargin = 0.3f;               // of the half picture, beyond which the Jacobian is held
 
 constexpr int kMaxSize = 16000;               // px; tile columns must fit into 16 bits (Span)
+
+enum class Lens { kPinhole, kOpenCv, kFisheye, kEquirectangular };
 
 struct Camera {
   int width = 0, height = 0;
   float fx = 0, fy = 0, cx = 0, cy = 0;
   float rotation[9] = {}, translation[3] = {};   // cam_from_world, row-major
+  Lens lens = Lens::kPinhole;
+  float distortion[8] = {};                      // k1 k2 p1 p2 k3 k4 k5 k6, or k1 k2 k3 k4 of a fisheye
+  float limit = 0, hold = 0;                     // see kernels/_lens.py
 };
 
 struct Splats {

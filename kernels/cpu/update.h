@@ -50,7 +50,7 @@ inline void collect_sums(Workspace& ws, int first, Floats* sums) {
 }
 
 // The pull on the centre is counted in half pictures as gsplat does, so that its thresholds carry over.
-inline void note_statistics(const GradientSink& sink, const Eye& eye, const Geometry& g, const EllipseGradient& e,
+inline void note_statistics(const GradientSink& sink, const Eye& eye, const Sight& g, const EllipseGradient& e,
                             std::uint32_t visible, int first) {
   const Floats x = e.px * (.5f * eye.width), y = e.py * (.5f * eye.height);
   const Floats half = .5f * (g.xx + g.yy);
@@ -115,6 +115,7 @@ struct UpdateContext {
 };
 
 // d_camera (6) is added to unless null.
+template <Lens L>
 inline void update_group(const UpdateContext& u, std::size_t offset, int first, Floats* d_camera) {
   const std::uint32_t real = real_lanes(first, u.splats.count);
   if (!real) return;
@@ -132,7 +133,7 @@ inline void update_group(const UpdateContext& u, std::size_t offset, int first, 
       note_absolute(u.sink, u.eye, x, y, visible, first);
     }
     collect_sums(u.ws, first, sums);
-    const Geometry g = look_at(p, u.eye);
+    const auto g = look_at<typename GeometryOf<L>::Type>(p, u.eye);
     EllipseGradient ellipse;
     project_group_backward(p, g, u.eye, u.splats.degree, mask_from_bits(visible), sums, out, &ellipse, d_camera);
     if (u.sink.gradient_norms) note_statistics(u.sink, u.eye, g, ellipse, visible, first);
@@ -172,7 +173,8 @@ inline void prefetch_update(const UpdateContext& u, std::size_t offset, int firs
   }
 }
 
-void update(Workspace& ws, Pool& pool, const Splats& splats, const GradientSink& sink) {
+template <Lens L>
+void update_through(Workspace& ws, Pool& pool, const Splats& splats, const GradientSink& sink) {
   constexpr int kChunk = 16;
   const int blocks = splats.block_count();
   const int tasks = (blocks + kChunk - 1) / kChunk;
@@ -187,13 +189,22 @@ void update(Workspace& ws, Pool& pool, const Splats& splats, const GradientSink&
       const std::size_t offset = static_cast<std::size_t>(b) * kBlockFloats;
       if (b + 1 < blocks) prefetch_update(u, offset + kBlockFloats, (b + 1) * kLanes);
       for (int group = 0; group < kGroups; ++group)
-        update_group(u, offset + group * kWidth, b * kLanes + group * kWidth, d_camera);
+        update_group<L>(u, offset + group * kWidth, b * kLanes + group * kWidth, d_camera);
     }
     for (int k = 0; d_camera && k < 6; ++k) ws.partial_sums[6 * static_cast<std::size_t>(task) + k] = sum(sums[k]);
   });
   for (int k = 0; sink.pose_gradient && k < 6; ++k) {   // in the order of tasks: the same on any number of threads
     ws.d_camera[k] = 0;
     for (int task = 0; task < tasks; ++task) ws.d_camera[k] += ws.partial_sums[6 * static_cast<std::size_t>(task) + k];
+  }
+}
+
+void update(Workspace& ws, Pool& pool, const Splats& splats, const GradientSink& sink) {
+  switch (ws.camera.lens) {
+    case Lens::kPinhole: return update_through<Lens::kPinhole>(ws, pool, splats, sink);
+    case Lens::kOpenCv: return update_through<Lens::kOpenCv>(ws, pool, splats, sink);
+    case Lens::kFisheye: return update_through<Lens::kFisheye>(ws, pool, splats, sink);
+    case Lens::kEquirectangular: return update_through<Lens::kEquirectangular>(ws, pool, splats, sink);
   }
 }
 

@@ -1,0 +1,123 @@
+"""Lenses beyond the pinhole, for `twin.py`: the unscented transform of 3DGUT.
+
+Wu et al. 2025, "3DGUT: Enabling Distorted Cameras and Secondary Rays in Gaussian Splatting", section 4.1, with its
+alpha = 1, beta = 2, kappa = 0, so that lambda = 0. A splat's sigma points are its centre and the six points
+`+- sqrt(3) scale_k axis_k` from it. With `d_i` the offset of the projected point i from the projected centre, the
+ellipse in the picture is at
+
+    centre + m,  m = sum d_i / 6,  and has the covariance  sum d_i d_i^T / 6 + (beta - alpha^2) m m^T.
+
+- A sigma point whose depth is below `SIGMA_NEAR` of the centre's lies beside or behind the camera; it counts as the
+  mirror image, in the picture, of the opposite one. (For lenses whose depth is a distance, "depth" of a sigma point is
+  its component along the ray to the centre.)
+- opencv and fisheye: the centre must lie where the distortion has not folded back (`limits`); a pinhole's rule, z above
+  `NEAR`, holds for opencv, the distance instead for the others, so a fisheye may see what is behind the image plane.
+- Equirectangular: sigma points' azimuths are taken relative to the centre's; the picture's left border continues the
+  right one (`turns_px`). A splat at a pole is a band across the picture in truth; here it is one wide ellipse, cut half
+  a picture from its centre, so what is straight above and below the camera looks smeared.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ._view import View
+
+SIGMA_NEAR = 0.2
+FAR_OUT = 3.0
+"""Times `hold` (opencv): the largest radius. Sigma points beside the camera would stretch their splat over all."""
+WRAP_STRIP_PX = 8
+"""Which period of a splat a pixel sees is decided per strip of this many columns, by its middle."""
+
+_REACH = 3.0**0.5  # sqrt(3 + lambda)
+_TINY = 1e-30
+
+
+def sees(points: Tensor, view: View, near: float) -> Tensor:
+    """(N,): whether the lens has a place for points (N, 3) in the camera."""
+    x, y, z = points.unbind(-1)
+    far = (points.norm(dim=-1) if view.depth_is_distance else z) > near
+    if view.model == "opencv":
+        far = far & (x * x + y * y < view.limits[0] ** 2 * z * z)
+    if view.model == "fisheye":
+        far = far & (torch.atan2(torch.hypot(x, y), z) < view.limits[0])
+    return far
+
+
+def unscented(points: Tensor, axes: Tensor, view: View) -> tuple[Tensor, Tensor, Tensor]:
+    """Splats' centres (N, 3) and axes (N, 3, 3, as columns) in the camera to centres in the picture (N, 2), halves H
+    (N, 2, 7) of the covariances H H^T before the low-pass, and depths (N,)."""
+    at_centre = project_points(points, view)
+    depths = points.norm(dim=-1) if view.depth_is_distance else points[:, 2]
+    offsets = []
+    for k in range(3):
+        for side in (1.0, -1.0):
+            reach = side * _REACH * axes[:, :, k]
+            along = (points + reach)[:, 2]
+            if view.depth_is_distance:
+                along = ((points + reach) * points).sum(-1) / depths
+            turn = torch.where(along.detach() >= SIGMA_NEAR * depths.detach(), 1.0, -1.0).to(points)[:, None]
+            offset = project_points(points + turn * reach, view) - at_centre
+            if view.wraps:
+                offset = torch.stack([view.fx * _azimuth_from(points, points + turn * reach), offset[:, 1]], -1)
+            offsets.append(turn * offset)
+    d = torch.stack(offsets, -1)
+    m = d.mean(-1)
+    centre = at_centre + m
+    if view.wraps:
+        centre = centre - view.width * torch.floor(centre.detach() / view.width) * centre.new_tensor([1.0, 0.0])
+    return centre, torch.cat([d / 6**0.5, m[:, :, None]], -1), depths
+
+
+def _azimuth_from(centre: Tensor, points: Tensor) -> Tensor:
+    """(N,) in -pi to pi: how far around the vertical axis points are from their centres."""
+    x, z, cx, cz = points[:, 0], points[:, 2], centre[:, 0], centre[:, 2]
+    return torch.atan2(x * cz - z * cx, x * cx + z * cz)
+
+
+def project_points(points: Tensor, view: View) -> Tensor:
+    """Points (N, 3) in the camera, none at its centre, to pixels (N, 2)."""
+    x, y, z = points.unbind(-1)
+    if view.model == "opencv":
+        u, v = _opencv(x / z, y / z, view)
+    elif view.model == "fisheye":
+        u, v = _fisheye(x, y, z, view)
+    elif view.model == "equirectangular":
+        u, v = torch.atan2(x, z), torch.atan2(y, torch.sqrt(x * x + z * z + _TINY))
+    else:
+        u, v = x / z, y / z
+    return torch.stack([view.fx * u + view.cx, view.fy * v + view.cy], -1)
+
+
+def _opencv(u: Tensor, v: Tensor, view: View) -> tuple[Tensor, Tensor]:
+    """OpenCV's radial and tangential distortion, as far as `hold`; beyond, the radial factor stays and the tangential
+    shift grows with the radius instead of its square; at `FAR_OUT` times that radius points stop going outwards."""
+    k1, k2, p1, p2, k3, k4, k5, k6 = view.distortion
+    hold = view.limits[1]
+    r = torch.sqrt(u * u + v * v + _TINY)
+    drawn_in = torch.where(r > FAR_OUT * hold, FAR_OUT * hold / r, torch.ones_like(r))
+    u, v = u * drawn_in, v * drawn_in
+    r2 = u * u + v * v
+    s = torch.clamp(r2, max=hold**2)
+    factor = (1 + s * (k1 + s * (k2 + s * k3))) / (1 + s * (k4 + s * (k5 + s * k6)))
+    share = torch.where(r2 < hold**2, torch.ones_like(r2), hold / torch.sqrt(r2 + _TINY))
+    du = 2 * p1 * u * v + p2 * (r2 + 2 * u * u)
+    dv = 2 * p2 * u * v + p1 * (r2 + 2 * v * v)
+    return u * factor + share * du, v * factor + share * dv
+
+
+def _fisheye(x: Tensor, y: Tensor, z: Tensor, view: View) -> tuple[Tensor, Tensor]:
+    """OpenCV's fisheye (Kannala and Brandt 2006): the radius is a polynomial of the angle from the axis."""
+    k1, k2, k3, k4 = view.distortion
+    r = torch.sqrt(x * x + y * y + _TINY)
+    angle = torch.atan2(r, z)
+    s = torch.clamp(angle, max=view.limits[1]) ** 2
+    stretch = angle * (1 + s * (k1 + s * (k2 + s * (k3 + s * k4)))) / r
+    return x * stretch, y * stretch
+
+
+def turns_px(x_px: Tensor, means_x: Tensor, period_px: float) -> Tensor:
+    """What to add to splats' centres (M,) for pixels (P, 1) of a picture that wraps around: whole widths, (P, M)."""
+    middle = torch.floor(x_px / WRAP_STRIP_PX) * WRAP_STRIP_PX + WRAP_STRIP_PX / 2
+    return period_px * torch.floor((middle - means_x) / period_px + 0.5)
