@@ -278,7 +278,8 @@ def blend(
 ) -> tuple[Tensor, Tensor]:
     """Step 4 for P pixel centres (P, 2) and M splats near to far: values (M, D) to sums (P, D), and T left (P,).
 
-    means_px: (M, 2), or (P, M, 2) where each pixel has its own. period_px: the picture's width where it wraps around, else 0.
+    means_px: (M, 2), or (P, M, 2) where each pixel has its own. period_px: the picture's width where it wraps around,
+    else 0.
     """
     dx, dy = (pixels[:, None, :] - means_px).unbind(-1)
     if period_px:

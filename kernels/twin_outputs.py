@@ -84,10 +84,10 @@ def absolute_pulls(seen: twin.Projected, view: View, count: int, background: Ten
     def work(pixels: Tensor, index: Tensor) -> Tensor:
         if len(index):
             own = seen.means_px[index].detach().expand(len(pixels), len(index), 2).clone().requires_grad_()
-            chosen = (seen.conics[index], seen.opacities[index], seen.colors[index])
+            conics, opacities, colors = (v[index].detach() for v in (seen.conics, seen.opacities, seen.colors))
             x, y = pixels.long().unbind(-1)
             with torch.enable_grad():
-                rgb, left = twin.blend(pixels, own, *(t.detach() for t in chosen))
+                rgb, left = twin.blend(pixels, own, conics, opacities, colors, seen.period_px)
                 pulled = ((rgb + left[:, None] * background.to(rgb)) * d_rgb.to(rgb)[y, x]).sum()
             (d_own,) = torch.autograd.grad(pulled, own)
             found[seen.index[index]] += d_own.abs().sum(0)

@@ -20,6 +20,7 @@ from diorama.kernels import (
     render_backward,
     train_step,
     twin,
+    twin_outputs,
     unpack,
 )
 from diorama.kernels._lens import LensModel, fisheye_radius, lens_limits, opencv_radius
@@ -350,3 +351,21 @@ def test_views_that_cannot_be() -> None:
         View(8, 8, 5, 5, 4, 4, eye, "opencv", (math.nan,))
     with pytest.raises(ValueError, match="360 x 180"):
         View(8, 8, 5, 5, 4, 4, eye, "equirectangular")
+
+
+@pytest.mark.parametrize("model", LENSES)
+def test_other_outputs_of_a_picture(level: str, model: LensModel) -> None:
+    """Features, their gradient, median depth and contribution, seam included."""
+    splats, view = all_around(120), lens_view(model)
+    features = np.random.default_rng(2).standard_normal((120, 3)).astype(np.float32)
+    context = render(pack(*splats), 120, view, sh_degree=1).context
+    p = tensors(splats, requires_grad=True)
+    seen = twin.project(*p, view, 1)  # type: ignore[arg-type]
+    drawn = twin_outputs.render_features(seen, view, torch.tensor(features, dtype=torch.float64))
+    assert_close_where(kernels.render_features(context, features), drawn.detach(), 4e-5, reason="float32 and float64")
+    expected = twin_outputs.median_depth(seen, view).numpy()
+    same = np.isclose(kernels.median_depth(context), expected, atol=1e-4)
+    assert same.mean() > 0.995, "a pixel whose light is at one half may take the next splat"
+    total = twin_outputs.contribution(seen, view, 120).total
+    scale = float(total.max())
+    assert_close_where(kernels.contribution(context).total, total, 1e-4 * scale, reason="sums of thousands of terms")
