@@ -2,6 +2,7 @@
 
 A file is named by its step and by what it belongs to (`TrainConfig` and photos, as a hash), so a training only ever
 goes on from its own. The newest two are kept. Size: 708 bytes per splat.
+Beside the splats' arrays a state may hold what is learnt per photo, under names with a slash (`exposure/free`).
 """
 
 from __future__ import annotations
@@ -106,11 +107,14 @@ def _read(path: Path, step: int) -> Checkpoint:
             raise ValueError(f"version {metadata.get('version')!r}, expected {VERSION!r}")
         held = set(file.keys())
         names = [*_SHAPES, *(name for name in _OPTIONAL if name in held)]
+        per_photo = [name for name in held if "/" in name]
         state: dict[str, npt.NDArray[np.float32]] = {name: file.get_tensor(name) for name in names}
+        more = {name: file.get_tensor(name) for name in per_photo}
     count = len(state["rows"])
     for name in names:
         if state[name].shape != (count, *_SHAPES.get(name, ())) or state[name].dtype != np.float32:
             raise ValueError(f"{name} is {state[name].dtype}{state[name].shape}")
+    state |= more
     record: dict[str, Any] = json.loads(metadata["training"])
     if record["step"] != step:
         raise ValueError(f"it holds step {record['step']}")

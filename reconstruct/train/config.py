@@ -11,6 +11,7 @@ from diorama.capture.errors import InputError
 Strategy = Literal["mcmc", "classic"]
 Backend = Literal["auto", "cpu", "torch", "gsplat"]
 Background = Literal["random", "black", "white"]
+Exposure = Literal["none", "affine"]
 
 
 @dataclass(frozen=True)
@@ -114,16 +115,20 @@ class ClassicConfig:
 class TrainConfig:
     """Everything that decides what comes out of a training; `backend` and `seed` included.
 
-    steps: one photo each. max_size_px: longer side of the photos; None keeps their size.
+    steps: of Adam. batch: photos per step, on whose mean loss it is taken; step sizes grow with its square root.
+    max_size_px: longer side of the photos; None keeps their size.
     hold_out: frames never trained on: every:N, none, or names. max_splats: hard cap.
     sh_degree: of the view-dependent colour; one degree is added each `sh_every` of all steps.
     ssim_weight: of 1 - SSIM in the loss, the rest is L1.
     background: what is seen through the splats while training; random keeps surfaces opaque.
     antialiased: with both of Mip-Splatting's filters (Yu et al. 2024): the model holds from afar and from near.
+    exposure: affine learns a map of colours for every photo (see exposure.py).
+    sparse_adam: splats that no photo of a step shows keep still, instead of going on by their old momentum.
     checkpoint_every, log_every: steps.
     """
 
     steps: int = 7_000
+    batch: int = 1
     max_size_px: int | None = 1_280
     hold_out: str = "every:8"
     max_splats: int = 300_000
@@ -135,6 +140,8 @@ class TrainConfig:
     ssim_weight: float = 0.2
     background: Background = "random"
     antialiased: bool = False
+    exposure: Exposure = "none"
+    sparse_adam: bool = False
     checkpoint_every: int = 500
     log_every: int = 100
     learning_rates: LearningRates = field(default_factory=LearningRates)
@@ -147,6 +154,7 @@ class TrainConfig:
         """Raises InputError when a value cannot be trained with."""
         bounds = {
             "steps": (self.steps >= 1, "at least 1"),
+            "batch": (1 <= self.batch <= 64, "1 to 64"),
             "max_size_px": (self.max_size_px is None or self.max_size_px >= 16, "at least 16"),
             "max_splats": (self.max_splats >= 1, "at least 1"),
             "sh_degree": (0 <= self.sh_degree <= 3, "0 to 3"),
@@ -154,6 +162,7 @@ class TrainConfig:
             "seed": (0 <= self.seed < 2**31, "0 to 2147483647"),
             "checkpoint_every": (self.checkpoint_every >= 1, "at least 1"),
             "log_every": (self.log_every >= 1, "at least 1"),
+            "exposure": (self.exposure in get_args(Exposure), "none or affine"),
             "resolution.start": (0.0 < self.resolution.start <= 1.0, "above 0, at most 1"),
             "resolution.until": (0.0 <= self.resolution.until <= 1.0, "0 to 1"),
             "resolution.min_px": (self.resolution.min_px >= 1, "at least 1"),

@@ -31,8 +31,9 @@ from .config import TrainConfig
 from .frame import train_from_world
 from .initialize import first_rows
 from .interrupt import StopSignals
+from .learnt import Learnt
 from .resolution import scale_at, scaled_view
-from .schedule import background_at, means_learning_rate, sh_degree_at, view_at
+from .schedule import background_at, means_learning_rate, sh_degree_at, views_at
 from .smoothing import Smoother, bake
 from .strategies import Strategy, make_strategy
 from .table import Floats, splats_from_rows
@@ -54,6 +55,7 @@ class TrainResult:
     history: columns of equal length: `step`, `loss`, `splats`, `psnr_db` (of a training photo), `seconds`, `step_ms`,
         `memory_bytes`.
     trained, held_out: names of frames. backend: the one used. resumed_from: the step it went on from, 0 for none.
+    exposures: (len(trained), 3, 4), each trained photo's map from the splats' colours to its own; None when not learnt.
     """
 
     splats: Splats
@@ -65,6 +67,7 @@ class TrainResult:
     train_from_world: Sim3
     backend: str
     resumed_from: int = 0
+    exposures: Floats | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,6 +82,17 @@ class _Prepared:
     targets: tuple[Target, ...]
     rows: Floats
     fingerprint: str
+
+
+@dataclass(frozen=True, eq=False)
+class _Training:
+    """What takes the steps."""
+
+    prepared: _Prepared
+    backend: StepBackend
+    strategy: Strategy
+    learnt: Learnt
+    smoother: Smoother | None
 
 
 @dataclass(eq=False)
@@ -119,12 +133,14 @@ def train_splats(
         antialiased=config.antialiased,
         absolute=strategy.absolute_gradients,
     )
-    progress = _Progress()
+    learnt, progress = Learnt(config, len(prepared.targets)), _Progress()
     if found is not None:
-        backend.restore(found.state)
+        backend.restore({name: array for name, array in found.state.items() if "/" not in name})
+        learnt.restore(found.state)
         progress = _Progress(found.step, found.seconds, found.history)
     resumed_from = progress.step
-    _run(prepared, backend, progress, folder, on_event)
+    smoother = Smoother([t.view for t in prepared.targets]) if config.antialiased else None
+    _run(_Training(prepared, backend, strategy, learnt, smoother), progress, folder, on_event)
 
     result = TrainResult(
         splats=transform_splats(_finished(backend, config), prepared.frame.inverse()),
@@ -136,6 +152,7 @@ def train_splats(
         train_from_world=prepared.frame,
         backend=prepared.backend,
         resumed_from=resumed_from,
+        exposures=None if learnt.exposure is None else learnt.exposure.values(),
     )
     save_training(result, config, out)
     on_event(Finished(STAGE, progress.seconds))
@@ -161,6 +178,7 @@ def save_training(result: TrainResult, config: TrainConfig, out: Path) -> Path:
         "trained": list(result.trained),
         "held_out": list(result.held_out),
         "train_from_world": result.train_from_world.to_json(),
+        "exposures": None if result.exposures is None else result.exposures.round(6).tolist(),
         "config": dataclasses.asdict(config),
         "history": result.history,
     }
@@ -202,10 +220,9 @@ def _fingerprint(config: TrainConfig, backend: str, views: Sequence[TrainingView
     return digest.hexdigest()
 
 
-def _run(prepared: _Prepared, backend: StepBackend, progress: _Progress, folder: Path, on_event: OnEvent) -> None:
+def _run(training: _Training, progress: _Progress, folder: Path, on_event: OnEvent) -> None:
     """Steps until the last, with progress, history and checkpoints between."""
-    config, strategy = prepared.config, make_strategy(prepared.config)
-    smoother = Smoother([t.view for t in prepared.targets]) if config.antialiased else None
+    config, backend, smoother = training.prepared.config, training.backend, training.smoother
     if smoother is not None:
         smoother.start(backend, resumed=progress.step > 0)
     clock, told, seconds_before = time.monotonic(), 0.0, progress.seconds
@@ -214,8 +231,9 @@ def _run(prepared: _Prepared, backend: StepBackend, progress: _Progress, folder:
     def save() -> None:
         nonlocal saved_at
         if saved_at != progress.step:
-            checkpoint = Checkpoint(progress.step, backend.state(), progress.history, progress.seconds)
-            save_checkpoint(folder, prepared.fingerprint, checkpoint)
+            state = {**backend.state(), **training.learnt.state()}
+            checkpoint = Checkpoint(progress.step, state, progress.history, progress.seconds)
+            save_checkpoint(folder, training.prepared.fingerprint, checkpoint)
             saved_at = progress.step
 
     between_steps = True
@@ -223,14 +241,14 @@ def _run(prepared: _Prepared, backend: StepBackend, progress: _Progress, folder:
         with StopSignals() as signals:
             while progress.step < config.steps:
                 between_steps = False
-                _step(prepared, backend, strategy, smoother, progress.step + 1)
+                _step(training, progress.step + 1)
                 progress.step += 1
                 between_steps = True
                 now = time.monotonic()
                 progress.seconds = seconds_before + now - clock
                 if progress.step % config.log_every == 0 or progress.step == config.steps:
                     step_ms = 1000 * (now - last_log_time) / (progress.step - last_log_step)
-                    _log(prepared, backend, progress, step_ms, on_event)
+                    _log(training, progress, step_ms, on_event)
                     last_log_step, last_log_time = progress.step, time.monotonic()
                 if now - told > PROGRESS_EVERY_S or progress.step == config.steps:
                     told = now
@@ -245,57 +263,67 @@ def _run(prepared: _Prepared, backend: StepBackend, progress: _Progress, folder:
         raise
 
 
-def _step(prepared: _Prepared, backend: StepBackend, strategy: Strategy, smoother: Smoother | None, step: int) -> None:
-    config, rates = prepared.config, prepared.config.learning_rates
-    lr_means = means_learning_rate(config, step)
+def _step(training: _Training, step: int) -> None:
+    config, rates, strategy = training.prepared.config, training.prepared.config.learning_rates, training.strategy
+    lr_means, more = means_learning_rate(config, step), math.sqrt(config.batch)
     settings = StepSettings(
         step=step,
-        lr_means=lr_means,
-        lr_quats=rates.quats,
-        lr_log_scales=rates.log_scales,
-        lr_logit_opacities=rates.logit_opacities,
-        lr_sh0=rates.sh0,
-        lr_sh_rest=rates.sh_rest,
+        lr_means=lr_means * more,
+        lr_quats=rates.quats * more,
+        lr_log_scales=rates.log_scales * more,
+        lr_logit_opacities=rates.logit_opacities * more,
+        lr_sh0=rates.sh0 * more,
+        lr_sh_rest=rates.sh_rest * more,
         sh_degree=sh_degree_at(config, step),
         ssim_weight=config.ssim_weight,
         background=background_at(config, step),
         opacity_reg=strategy.opacity_reg,
         scale_reg=strategy.scale_reg,
+        dense_adam=not config.sparse_adam,
     )
-    backend.step(_shot(prepared, step), settings)
-    strategy.after_step(backend, step, lr_means)
-    if smoother is not None:
-        smoother.after_step(backend, step)
+    shots = _shots(training, step)
+    gradients = training.backend.step(shots, settings)
+    training.learnt.update(shots, gradients, step)
+    strategy.after_step(training.backend, step, lr_means)
+    if training.smoother is not None:
+        training.smoother.after_step(training.backend, step)
 
 
-def _shot(prepared: _Prepared, step: int) -> Shot:
-    """The photo of a step, at the step's size."""
-    targets = prepared.targets
-    target = view_at(prepared.config, step, len(targets))
+def _shots(training: _Training, step: int) -> list[Shot]:
+    """The photos of a step, at the step's size."""
+    config, targets, exposure = training.prepared.config, training.prepared.targets, training.learnt.exposure
     longest_px = max(max(t.view.width, t.view.height) for t in targets)
-    return Shot(target, scaled_view(targets[target].view, scale_at(prepared.config, step, longest_px)))
+    scale = scale_at(config, step, longest_px)
+    return [
+        Shot(target, scaled_view(targets[target].view, scale), None if exposure is None else exposure.value(target))
+        for target in views_at(config, step, len(targets))
+    ]
 
 
-def _log(prepared: _Prepared, backend: StepBackend, progress: _Progress, step_ms: float, on_event: OnEvent) -> None:
+def _log(training: _Training, progress: _Progress, step_ms: float, on_event: OnEvent) -> None:
     """One row of the history.
 
     Raises:
         TrainingDivergedError: the loss since the last row is not a number.
     """
-    config = prepared.config
+    config, backend = training.prepared.config, training.backend
     loss = backend.take_loss()
     if not math.isfinite(loss):
         raise TrainingDivergedError(
             f"Training diverged before step {progress.step}: the loss is {loss}; lower the learning rates, or leave "
             "out photos that do not belong to the scene."
         )
-    target = prepared.targets[view_at(config, progress.step, len(prepared.targets))]
-    picture = backend.picture(target.view, sh_degree_at(config, progress.step))
+    targets, exposure = training.prepared.targets, training.learnt.exposure
+    chosen = views_at(config, progress.step, len(targets))[0]
+    picture = backend.picture(targets[chosen].view, sh_degree_at(config, progress.step))
+    if exposure is not None:
+        matrix = exposure.value(chosen)
+        picture = picture @ matrix[:, :3].T + matrix[:, 3]
     row = {
         "step": progress.step,
         "loss": loss,
         "splats": backend.count,
-        "psnr_db": _psnr(picture, target),
+        "psnr_db": _psnr(picture, targets[chosen]),
         "seconds": progress.seconds,
         "step_ms": step_ms,
         "memory_bytes": _memory_bytes(),

@@ -36,10 +36,10 @@ def sh_degree_at(config: TrainConfig, step: int) -> int:
     return min(config.sh_degree, (step - 1) // every)
 
 
-def view_at(config: TrainConfig, step: int, count: int) -> int:
+def views_at(config: TrainConfig, step: int, count: int) -> list[int]:
     """Which of `count` photos step `step` (1 for the first) trains on: every epoch is one seeded shuffle of all."""
-    epoch, place = divmod(step - 1, count)
-    return int(_shuffle(config.seed, epoch, count)[place])
+    places = range((step - 1) * config.batch, step * config.batch)
+    return [int(_shuffle(config.seed, place // count, count)[place % count]) for place in places]
 
 
 @functools.lru_cache(maxsize=4)

@@ -100,7 +100,7 @@ def test_native_and_twin_take_the_same_steps(splat_scene: SplatScene, absolute: 
             step, 1e-3, 1e-3, 5e-3, 5e-2, 2.5e-3, 1.25e-4, min(3, step // 2), 0.2, (0.2, 0.5, 0.7), 0.01, 0.01
         )
         for backend in (native, twin):
-            backend.step(Shot(step % 3, targets[step % 3].view), settings)
+            backend.step([Shot(step % 3, targets[step % 3].view)], settings)
     assert native.take_loss() == pytest.approx(twin.take_loss(), rel=1e-4)
     # Adam moves a parameter by its whole step whatever the gradient's size, so rounding of a vanishing gradient may
     # turn a few steps around: nearly all agree tightly, none is off by more than the steps taken.
@@ -138,7 +138,7 @@ def test_gsplat_and_twin_take_the_same_steps(splat_scene: SplatScene) -> None:
     for step in range(1, 11):
         settings = StepSettings(step, 1e-3, 1e-3, 5e-3, 5e-2, 2.5e-3, 1.25e-4, 3, 0.2, (0.2, 0.5, 0.7), 0.01, 0.01)
         for backend in (gpu, twin):
-            backend.step(Shot(step % 3, targets[step % 3].view), settings)
+            backend.step([Shot(step % 3, targets[step % 3].view)], settings)
     assert gpu.take_loss() == pytest.approx(twin.take_loss(), rel=2e-3)
     gap = np.abs(gpu.state()["rows"] - twin.state()["rows"])
     limit = np.full(59, 1.25e-4)

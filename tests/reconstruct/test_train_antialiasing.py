@@ -90,7 +90,7 @@ def test_a_backend_steps_and_draws_with_the_filters(backend: str) -> None:
     assert np.abs(expected - plain).max() > 0.02, "the filters are seen"
 
     settings = StepSettings(1, *[1e-9] * 6, 3, 0.2, (0.0, 0.0, 0.0), 0.0, 0.0)
-    table.step(Shot(0, views()[0]), settings)
+    table.step([Shot(0, views()[0])], settings)
     native = kernels.Photo(photo)
     loss, d_rgb = kernels.photo_loss(expected, native)
     assert table.take_loss() == pytest.approx(loss, abs=1e-4)

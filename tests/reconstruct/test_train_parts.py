@@ -16,7 +16,13 @@ from diorama.reconstruct.train.backends import Target
 from diorama.reconstruct.train.cover import cover_views
 from diorama.reconstruct.train.frame import train_from_world
 from diorama.reconstruct.train.initialize import first_rows
-from diorama.reconstruct.train.schedule import background_at, means_learning_rate, random_numbers, sh_degree_at, view_at
+from diorama.reconstruct.train.schedule import (
+    background_at,
+    means_learning_rate,
+    random_numbers,
+    sh_degree_at,
+    views_at,
+)
 from diorama.reconstruct.train.strategies import make_strategy
 from diorama.reconstruct.train.strategies.mcmc import MAX_COPIES, draw, shared
 from diorama.reconstruct.train.table import (
@@ -51,11 +57,11 @@ def test_sh_degrees_are_added_one_by_one() -> None:
 
 def test_every_epoch_shows_each_photo_once_in_a_new_order() -> None:
     config = TrainConfig(seed=4)
-    epochs = [[view_at(config, 7 * e + i + 1, 7) for i in range(7)] for e in range(20)]
+    epochs = [[views_at(config, 7 * e + i + 1, 7)[0] for i in range(7)] for e in range(20)]
     assert all(sorted(e) == list(range(7)) for e in epochs)
     assert len({tuple(e) for e in epochs}) > 10
-    assert epochs[3] == [view_at(config, 22 + i, 7) for i in range(7)]  # no memory
-    assert epochs != [[view_at(replace(config, seed=5), 7 * e + i + 1, 7) for i in range(7)] for e in range(20)]
+    assert epochs[3] == [views_at(config, 22 + i, 7)[0] for i in range(7)]  # no memory
+    assert epochs != [[views_at(replace(config, seed=5), 7 * e + i + 1, 7)[0] for i in range(7)] for e in range(20)]
 
 
 def test_backgrounds() -> None:

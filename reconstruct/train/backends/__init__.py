@@ -30,15 +30,27 @@ class Shot:
     """One photo as a step sees it.
 
     target: which one. view: its camera at the size that the photo is brought to, by area averages.
+    exposure: float32 (3, 4) that the picture goes through before the loss, or None (see exposure.py).
     """
 
     target: int
     view: View
+    exposure: Floats | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class ShotGradients:
+    """Gradients of one photo's own loss; exposure: (3, 4), None where the shot had none."""
+
+    exposure: Floats | None = None
 
 
 @dataclass(frozen=True)
 class StepSettings:
-    """One step: its number (1 for the first), Adam's step sizes, and the loss."""
+    """One step: its number (1 for the first), Adam's step sizes, and the loss.
+
+    dense_adam: also move splats that no photo of the step shows, by their old momentum and the regularizers.
+    """
 
     step: int
     lr_means: float
@@ -52,6 +64,7 @@ class StepSettings:
     background: tuple[float, float, float]
     opacity_reg: float
     scale_reg: float
+    dense_adam: bool = True
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,8 +87,8 @@ class StepBackend(SplatTable, Protocol):
     edits: int
     """How often rows were replaced, added or removed."""
 
-    def step(self, shot: Shot, settings: StepSettings) -> None:
-        """Forward, loss, backward and Adam on one photo, in place."""
+    def step(self, shots: Sequence[Shot], settings: StepSettings) -> list[ShotGradients]:
+        """Forward, loss, backward and one step of Adam on the mean of the shots' losses, in place."""
 
     def take_loss(self) -> float:
         """Mean of the loss over the steps since the last call; NaN when there were none or one diverged."""

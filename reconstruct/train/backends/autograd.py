@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from diorama.render.backends.cuda import draw_tensors, weight_sums
 from ..photos import photo_at
 from ..smoothing import smoothing_of
 from ..table import LOG_SCALE, LOGIT_OPACITY, MEAN, QUAT, SH, Floats, Index, Statistics
-from . import Arrays, Drawn, Shot, StepSettings, Target, Weigh
+from . import Arrays, Drawn, Shot, ShotGradients, StepSettings, Target, Weigh
 
 GROUPS = {
     "means": MEAN,
@@ -26,6 +27,15 @@ GROUPS = {
     "sh_rest": slice(SH.start + 3, SH.stop),
 }
 """The parameters as Adam sees them, each (N, width) with a step size of its own; `lr_<name>` in the settings."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Sight:
+    """A picture (H, W, 3); where it was watched, what will hold the gradient by centres in pixels, and who is seen."""
+
+    rgb: Tensor
+    centres: Tensor | None = None
+    seen: Tensor | None = None
 
 
 class AutogradSteps:
@@ -48,7 +58,7 @@ class AutogradSteps:
         self._keeps_statistics, self._absolute = statistics, absolute
         self._antialiased, self.edits = antialiased, 0
         self._smoothing: Tensor | None = None
-        self._loss, self._losses = torch.zeros((), device=self._device), 0
+        self._loss, self._losses = torch.zeros((), device=self._device), 0.0
         self._grad_norm = self._visible = torch.zeros(len(rows), device=self._device)
         zeros = np.zeros_like(rows)
         self._load(self._split(rows), self._split(zeros), self._split(zeros))
@@ -59,30 +69,60 @@ class AutogradSteps:
 
     # Steps
 
-    def step(self, shot: Shot, settings: StepSettings) -> None:
+    def step(self, shots: Sequence[Shot], settings: StepSettings) -> list[ShotGradients]:
         for group in self._adam.param_groups:
             group["lr"] = getattr(settings, f"lr_{group['name']}")
         for state in self._adam.state.values():
             state["step"].fill_(settings.step - 1)
         self._adam.zero_grad(set_to_none=True)
-        rgb, centres = self._draw(shot.view, settings.sh_degree, settings.background)
-        photo, mask = self._photo(shot)
-        loss = twin.photo_loss(rgb, photo.to(torch.float32) / 255.0, mask, settings.ssim_weight)
-        self._loss += loss.detach()
-        self._losses += 1
+        seen = torch.zeros(self.count, dtype=torch.bool, device=self._device)
+        gradients = [self._learn(shot, settings, 1.0 / len(shots), seen) for shot in shots]
         p = self._params
-        penalty = twin.regularizer(
+        penalty: Any = twin.regularizer(
             p["log_scales"], p["logit_opacities"][:, 0], settings.opacity_reg, settings.scale_reg
         )
-        total: Any = loss + penalty
-        if total.requires_grad:
-            total.backward()
-            for param in p.values():  # a splat that no photo shows still obeys Adam's moments
-                if param.grad is None:
-                    param.grad = torch.zeros_like(param)
+        if penalty.requires_grad:
+            penalty.backward()
+        for param in p.values():  # a splat that no photo shows still obeys Adam's moments
+            if param.grad is None:
+                param.grad = torch.zeros_like(param)
+        if settings.dense_adam:
             self._adam.step()
-        if centres is not None:
-            self._count_pull(centres, shot.view, rgb, settings)
+        else:
+            self._step_where(seen)
+        return gradients
+
+    def _learn(self, shot: Shot, settings: StepSettings, weight: float, seen: Tensor) -> ShotGradients:
+        """Adds `weight` times one photo's gradients to the parameters', and to `seen` the splats that it shows."""
+        drawn = self._draw(
+            shot.view, settings.sh_degree, settings.background, watch=self._keeps_statistics or not settings.dense_adam
+        )
+        rgb, exposure = drawn.rgb, None
+        if shot.exposure is not None:
+            exposure = torch.tensor(shot.exposure, device=self._device, requires_grad=True)
+            rgb = twin.expose(rgb, exposure)
+        photo, mask = self._photo(shot)
+        loss: Any = twin.photo_loss(rgb, photo.to(torch.float32) / 255.0, mask, settings.ssim_weight)
+        self._loss += weight * loss.detach()
+        self._losses += weight
+        if loss.requires_grad:
+            (weight * loss).backward()
+        if drawn.seen is not None:
+            seen |= drawn.seen
+            if self._keeps_statistics:
+                self._count_pull(drawn, shot.view, settings, weight)
+        if exposure is None or exposure.grad is None:
+            return ShotGradients(None if exposure is None else np.zeros((3, 4), np.float32))
+        return ShotGradients((exposure.grad / weight).cpu().numpy())
+
+    def _step_where(self, seen: Tensor) -> None:
+        """Adam for the splats `seen` (N,), the others and their moments keeping still."""
+        kept = [(p, p.detach().clone()) for p in self._params.values()]
+        kept += [(moment, moment.clone()) for name in GROUPS for moment in self._moments(name)]
+        self._adam.step()
+        with torch.no_grad():
+            for tensor, old in kept:
+                tensor[~seen] = old[~seen]
 
     def _photo(self, shot: Shot) -> tuple[Tensor, Tensor | None]:
         """The shot's photo and mask at its size; those of the size before are given up."""
@@ -94,30 +134,26 @@ class AutogradSteps:
             found = self._photos[shot.target] = (torch.tensor(rgb, device=self._device), kept)
         return found
 
-    def _draw(
-        self, view: View, sh_degree: int, background: Sequence[float]
-    ) -> tuple[Tensor, tuple[Tensor, Tensor] | None]:
-        """The picture (H, W, 3); with statistics, what will hold the gradient by centres in pixels, and who is seen."""
-        splats = self._splats()
-        filters = self._filters()
+    def _draw(self, view: View, sh_degree: int, background: Sequence[float], *, watch: bool) -> _Sight:
+        splats, filters = self._splats(), self._filters()
         if self.name == "gsplat":
             rgb, alpha, _, record = draw_tensors(*splats, view, sh_degree, absgrad=self._absolute, **filters)
             back = torch.tensor(background, dtype=torch.float32, device=self._device)
             rgb = rgb + (1.0 - alpha[..., None]) * back
-            if not self._keeps_statistics or not rgb.requires_grad:
-                return rgb, None
+            if not watch or not rgb.requires_grad:
+                return _Sight(rgb)
             record["means2d"].retain_grad()
-            return rgb, (record["means2d"], (record["radii"] > 0).reshape(self.count, -1).all(-1))
+            return _Sight(rgb, record["means2d"], (record["radii"] > 0).reshape(self.count, -1).all(-1))
         shift = torch.zeros(self.count, 2, requires_grad=self._keeps_statistics)
         rgb, alpha, _ = twin.rasterize(*splats, view, sh_degree, background, shifts_px=shift, **filters)
-        if not self._keeps_statistics:
-            return rgb, None
+        if not watch:
+            return _Sight(rgb)
         if self._absolute and rgb.requires_grad:
             rgb.retain_grad()
         with torch.no_grad():
             seen = torch.zeros(self.count, dtype=torch.bool)
             seen[twin.project(*splats, view, sh_degree, **filters).index] = True
-        return rgb, (shift, seen)
+        return _Sight(rgb, shift, seen)
 
     def _filters(self) -> dict[str, Any]:
         return {"antialiased": self._antialiased, "smoothing": self._smoothing}
@@ -127,31 +163,29 @@ class AutogradSteps:
         sh = torch.cat([p["sh0"], p["sh_rest"]], 1).reshape(-1, 16, 3)
         return p["means"], p["quats"], p["log_scales"], p["logit_opacities"][:, 0], sh
 
-    def _count_pull(self, centres: tuple[Tensor, Tensor], view: View, rgb: Tensor, settings: StepSettings) -> None:
-        holder, seen = centres
-        if holder.grad is None:
+    def _count_pull(self, sight: _Sight, view: View, settings: StepSettings, weight: float) -> None:
+        if sight.centres is None or sight.centres.grad is None or sight.seen is None:
             return
-        pull: Tensor | None = holder.grad
+        pull: Tensor | None = sight.centres.grad
         if self._absolute:
-            pull = getattr(holder, "absgrad", None)  # gsplat's
-            if pull is None and rgb.grad is not None:
+            pull = getattr(sight.centres, "absgrad", None)  # gsplat's
+            if pull is None and sight.rgb.grad is not None:
                 projected = twin.project(*self._splats(), view, settings.sh_degree, **self._filters())
                 background = torch.tensor(settings.background)
-                pull = twin_outputs.absolute_pulls(projected, view, self.count, background, rgb.grad)
+                pull = twin_outputs.absolute_pulls(projected, view, self.count, background, sight.rgb.grad)
         assert pull is not None
         half = torch.tensor([view.width / 2.0, view.height / 2.0], device=self._device)
-        self._grad_norm += torch.where(seen, (pull.reshape(-1, 2) * half).norm(dim=-1), 0.0)
-        self._visible += seen
+        self._grad_norm += torch.where(sight.seen, (pull.reshape(-1, 2) * half / weight).norm(dim=-1), 0.0)
+        self._visible += sight.seen
 
     def take_loss(self) -> float:
         mean = float(self._loss) / self._losses if self._losses else float("nan")
-        self._loss, self._losses = torch.zeros((), device=self._device), 0
+        self._loss, self._losses = torch.zeros((), device=self._device), 0.0
         return mean
 
     def picture(self, view: View, sh_degree: int) -> Floats:
         with torch.no_grad():
-            rgb, _ = self._draw(view, sh_degree, (0.0, 0.0, 0.0))
-        return rgb.cpu().numpy()
+            return self._draw(view, sh_degree, (0.0, 0.0, 0.0), watch=False).rgb.cpu().numpy()
 
     def smooth(self, views: Sequence[View]) -> None:
         intervals = twin.sampling_intervals(self._params["means"].detach(), views).cpu().numpy()

@@ -7,16 +7,17 @@ photo, and 36 bytes per pixel of as many as the kernels' cache holds with what t
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from diorama import kernels
-from diorama.kernels import SplatStatistics, StepConfig, View
+from diorama.kernels import GradientSums, SplatStatistics, StepConfig, View
 
 from ..photos import photo_at
 from ..smoothing import smoothing_of
 from ..table import COLUMNS, Floats, Index, Statistics
-from . import Arrays, Drawn, Shot, StepSettings, Target, Weigh
+from . import Arrays, Drawn, Shot, ShotGradients, StepSettings, Target, Weigh
 
 LANES = 16
 
@@ -46,6 +47,7 @@ class NativeSteps:
         self._antialiased, self.edits = antialiased, 0
         self._smoothing: Floats | None = None
         self._losses: list[float] = []
+        self._sums: GradientSums | None = None
         zeros = np.zeros_like(rows)
         self._load(rows, zeros, zeros)
 
@@ -55,7 +57,7 @@ class NativeSteps:
 
     # Steps
 
-    def step(self, shot: Shot, settings: StepSettings) -> None:
+    def step(self, shots: Sequence[Shot], settings: StepSettings) -> list[ShotGradients]:
         config = StepConfig(
             step=settings.step,
             lr_means=settings.lr_means,
@@ -69,21 +71,32 @@ class NativeSteps:
             background=settings.background,
             opacity_reg=settings.opacity_reg,
             scale_reg=settings.scale_reg,
+            dense_adam=settings.dense_adam,
             deterministic=True,
             antialiased=self._antialiased,
         )
-        done = kernels.train_step(
-            self._params[: self._used],
-            self._exp_avg[: self._used],
-            self._exp_avg_sq[: self._used],
-            self._count,
-            shot.view,
-            self._photo(shot),
-            config,
-            self._pulls(self._count) if self._keeps_statistics else None,
-            smoothing=self._smoothing,
-        )
-        self._losses.append(done.loss)
+        used, pulls = self._used, self._pulls(self._count) if self._keeps_statistics else None
+        params, moments = self._params[:used], (self._exp_avg[:used], self._exp_avg_sq[:used])
+        sums = self._sums_for(used) if len(shots) > 1 else None
+        done = []
+        for shot in shots:
+            view, photo, asides = shot.view, self._photo(shot), (config, pulls)
+            filters: Any = {"smoothing": self._smoothing, "exposure": shot.exposure}
+            if sums is None:
+                stats = kernels.train_step(params, *moments, self._count, view, photo, *asides, **filters)
+            else:
+                stats = kernels.accumulate_step(sums, params, self._count, view, photo, *asides, **filters)
+            done.append(stats)
+        if sums is not None:
+            kernels.apply_step(sums, params, *moments, self._count, len(shots), config)
+        self._losses.append(float(np.mean([stats.loss for stats in done])))
+        return [ShotGradients(stats.d_exposure) for stats in done]
+
+    def _sums_for(self, blocks: int) -> GradientSums:
+        """Zeros for `blocks` blocks; `apply_step` left zeros behind in those of the step before."""
+        if self._sums is None or len(self._sums.gradients) != blocks:
+            self._sums = GradientSums.zeros(blocks * LANES)
+        return self._sums
 
     def _photo(self, shot: Shot) -> kernels.Photo:
         """The shot's photo at its size; the one of the size before is given up."""
