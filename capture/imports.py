@@ -5,12 +5,13 @@ The pictures are judged like photos but none is dropped for its looks: whoever m
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from .camera import Camera
 from .colmap import ColmapModel, read_model
+from .depth import read_foreign_depth, write_depth
 from .errors import InputError
 from .files import inside
 from .footage import ColmapProject, natural_key
@@ -37,6 +38,7 @@ class Given:
     camera: Camera
     cam_from_world: Pose
     mask: Path | None = None
+    depth: Path | None = None
 
 
 def import_colmap(project: ColmapProject, folder: Path, notes: Notes, *, use_masks: bool) -> tuple[Capture, PosedScene]:
@@ -82,6 +84,8 @@ def import_transforms(path: Path, folder: Path, notes: Notes, *, use_masks: bool
     masks = [path.parent / "masks"] if use_masks and (path.parent / "masks").is_dir() else []
     total = len(transforms.frames) + len(transforms.missing)
     capture, cameras, names = _take(given, total, "transforms", folder, masks, notes, use_masks=use_masks)
+    if _take_depth(given, names, transforms.depth_unit, folder, notes):
+        capture = replace(capture, warnings=tuple(notes.warnings))
     points = SparsePoints.empty()
     if transforms.points is not None:
         try:
@@ -169,7 +173,7 @@ def _with_cameras(path: Path, transforms: Transforms, notes: Notes) -> list[Give
         except (ValueError, OverflowError) as problem:
             raise InputError(f"{path}: the camera of {frame.name} cannot be: {problem}.") from None
         camera_id = ids.setdefault(camera, len(ids) + 1)
-        given.append(Given(frame.name, frame.path, camera_id, camera, frame.cam_from_world, frame.mask))
+        given.append(Given(frame.name, frame.path, camera_id, camera, frame.cam_from_world, frame.mask, frame.depth))
     return given
 
 
@@ -215,6 +219,21 @@ def _take(
         warnings=tuple(notes.warnings),
     )
     return capture, cameras, {kept[k].name: frame.name for k, frame in zip(at, frames, strict=True)}
+
+
+def _take_depth(given: Sequence[Given], names: Mapping[str, str], unit: float, folder: Path, notes: Notes) -> bool:
+    """Keep the depth maps of the frames; whether there was something to warn of."""
+    lost = []
+    for g in given:
+        if g.depth is None or g.name not in names:
+            continue
+        try:
+            write_depth(read_foreign_depth(g.depth, unit), folder / "depth" / f"{names[g.name]}.npz")
+        except InputError:
+            lost.append(printable(g.name))
+    if lost:
+        notes.warn(f"{len(lost)} depth map(s) cannot be read and were left out: {listed(lost)}.")
+    return bool(lost)
 
 
 def _look_at_posed(g: Given) -> Judged:

@@ -84,13 +84,17 @@ class Intrinsics:
 
 @dataclass(frozen=True, eq=False)
 class TransformsFrame:
-    """One picture of a transforms.json: its file, its mask's file if any, intrinsics and pose (OpenCV axes)."""
+    """One picture of a transforms.json: its file, its mask's file if any, intrinsics and pose (OpenCV axes).
+
+    depth: the file of its depth map, if any, in multiples of `Transforms.depth_unit`.
+    """
 
     name: str
     path: Path
     mask: Path | None
     intrinsics: Intrinsics
     cam_from_world: Pose
+    depth: Path | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,6 +103,7 @@ class Transforms:
 
     missing: names of frames whose picture is not there.
     points: the PLY file named by `ply_file_path`, in the same world, or None.
+    depth_unit: length of the depth maps' unit in this world (`depth_unit_scale_factor`, by default a thousandth).
     world_from_original: the `applied_transform` and `applied_scale` that led from an earlier world to this one.
     """
 
@@ -106,6 +111,7 @@ class Transforms:
     missing: tuple[str, ...] = ()
     points: Path | None = None
     world_from_original: Sim3 | None = None
+    depth_unit: float = 1e-3
 
 
 def read_transforms(path: Path, root: Path | None = None) -> Transforms:
@@ -126,8 +132,10 @@ def read_transforms(path: Path, root: Path | None = None) -> Transforms:
         if found is None:
             missing.append(name)
             continue
-        mask_name = item.optional_text("mask_path")
-        mask = inside(path.parent, mask_name, named_in=path, root=root) if mask_name else None
+        mask, depth = (
+            inside(path.parent, other, named_in=path, root=root) if (other := item.optional_text(key)) else None
+            for key in ("mask_path", "depth_file_path")
+        )
         frames.append(
             TransformsFrame(
                 _plain_name(path, root, found),
@@ -135,14 +143,18 @@ def read_transforms(path: Path, root: Path | None = None) -> Transforms:
                 mask if mask and mask.is_file() else None,
                 intrinsics,
                 cam_from_world,
+                depth if depth and depth.is_file() else None,
             )
         )
     if len({f.name for f in frames}) != len(frames):
         raise InputError(f"{path} lists the same picture twice.")
     ply = top.optional_text("ply_file_path")
     points = inside(path.parent, ply, named_in=path, root=root) if ply else None
+    unit = top.number("depth_unit_scale_factor", 1e-3)
+    if unit <= 0:
+        raise top.fail("depth_unit_scale_factor", "is not positive")
     return Transforms(
-        tuple(frames), tuple(missing), points if points and points.is_file() else None, _read_applied(top)
+        tuple(frames), tuple(missing), points if points and points.is_file() else None, _read_applied(top), unit
     )
 
 

@@ -116,6 +116,10 @@ class Capture:
     def mask_path(self, frame: Frame) -> Path | None:
         return None if frame.mask is None else self.masks / frame.mask
 
+    def depth_path(self, frame: Frame) -> Path:
+        """Where the frame's depth map is if it has one (see depth.py)."""
+        return self.images.parent / "depth" / f"{frame.name}.npz"
+
     def frame(self, name: str) -> Frame:
         for frame in self.frames:
             if frame.name == name:

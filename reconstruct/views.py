@@ -40,6 +40,8 @@ class TrainingView:
     rgb: uint8 (H, W, 3), sRGB.
     mask: uint8 (H, W), 0 hides a pixel from loss and metrics, 255 keeps it; None keeps all.
     camera: pinhole, of the picture's size.
+    empty: uint8 (H, W), 255 where the frame's mask or alpha channel hides a whole pixel, else 0; None where neither
+        hides anything. Unlike `mask` it says nothing of the rim that undistortion leaves.
     cam_from_world: the pose.
     """
 
@@ -48,6 +50,7 @@ class TrainingView:
     mask: Bytes | None
     camera: Camera
     cam_from_world: Pose
+    empty: Bytes | None = None
 
 
 def load_views(scene: PosedScene, names: Sequence[str], max_size_px: int | None = None) -> list[TrainingView]:
@@ -88,7 +91,9 @@ def _load_view(scene: PosedScene, frame: Frame, max_size_px: int | None) -> Trai
     for layer in (alpha, mask):
         if layer is not None:
             visible = layer if visible is None else np.minimum(visible, layer)
+    empty = None if visible is None else 255 - visible
     if not camera.is_pinhole:
+        empty = None if empty is None else undistort(empty, source, target, nearest=True)
         rgb = undistort(rgb, source, target)
         seen = np.full((source.height_px, source.width_px), 255, np.uint8) if visible is None else visible
         visible = undistort(seen, source, target, nearest=True)
@@ -99,7 +104,9 @@ def _load_view(scene: PosedScene, frame: Frame, max_size_px: int | None) -> Trai
         visible = np.where(visible >= 250, 255, 0).astype(np.uint8)
     if visible is not None and visible.all():
         visible = None
-    return TrainingView(frame.name, rgb, visible, final, scene.cam_from_world[frame.name])
+    if empty is not None:
+        empty = np.where(resize_area(empty, final.width_px, final.height_px) >= 250, 255, 0).astype(np.uint8)
+    return TrainingView(frame.name, rgb, visible, final, scene.cam_from_world[frame.name], empty)
 
 
 def _read_picture(path: Path, camera: Camera, size: Camera) -> tuple[Bytes, Bytes | None]:

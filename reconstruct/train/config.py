@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from dataclasses import dataclass, field
 from typing import Literal, get_args
@@ -59,6 +60,17 @@ class ResolutionConfig:
     start: float = 1.0
     until: float = 0.5
     min_px: int = 64
+
+
+@dataclass(frozen=True)
+class DepthConfig:
+    """Depth maps, where the frames have any, as a part of the loss (kernels/twin_geometry.py says which).
+
+    weight: at the first step, 0 to leave depth maps alone. weight_final: at the last; it falls exponentially.
+    """
+
+    weight: float = 0.05
+    weight_final: float = 0.03
 
 
 @dataclass(frozen=True)
@@ -120,6 +132,8 @@ class TrainConfig:
     hold_out: frames never trained on: every:N, none, or names. max_splats: hard cap.
     sh_degree: of the view-dependent colour; one degree is added each `sh_every` of all steps.
     ssim_weight: of 1 - SSIM in the loss, the rest is L1.
+    mask_weight: of alpha where masks hide, for masks that cut out an object: nothing is left standing around it. 0 for
+        masks that hide passers-by.
     background: what is seen through the splats while training; random keeps surfaces opaque.
     antialiased: with both of Mip-Splatting's filters (Yu et al. 2024): the model holds from afar and from near.
     exposure: affine learns a map of colours for every photo (see exposure.py).
@@ -138,6 +152,7 @@ class TrainConfig:
     sh_degree: int = 3
     sh_every: float = 0.12
     ssim_weight: float = 0.2
+    mask_weight: float = 0.0
     background: Background = "random"
     antialiased: bool = False
     exposure: Exposure = "none"
@@ -147,6 +162,7 @@ class TrainConfig:
     learning_rates: LearningRates = field(default_factory=LearningRates)
     start: Start = field(default_factory=Start)
     resolution: ResolutionConfig = field(default_factory=ResolutionConfig)
+    depth: DepthConfig = field(default_factory=DepthConfig)
     mcmc: McmcConfig = field(default_factory=McmcConfig)
     classic: ClassicConfig = field(default_factory=ClassicConfig)
 
@@ -159,6 +175,9 @@ class TrainConfig:
             "max_splats": (self.max_splats >= 1, "at least 1"),
             "sh_degree": (0 <= self.sh_degree <= 3, "0 to 3"),
             "ssim_weight": (0.0 <= self.ssim_weight <= 1.0, "0 to 1"),
+            "mask_weight": (0.0 <= self.mask_weight < math.inf, "at least 0"),
+            "depth.weight": (0.0 <= self.depth.weight < math.inf, "at least 0"),
+            "depth.weight_final": (0.0 < self.depth.weight_final < math.inf, "above 0"),
             "seed": (0 <= self.seed < 2**31, "0 to 2147483647"),
             "checkpoint_every": (self.checkpoint_every >= 1, "at least 1"),
             "log_every": (self.log_every >= 1, "at least 1"),

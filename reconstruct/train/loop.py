@@ -29,6 +29,7 @@ from .backends import Shot, StepBackend, StepSettings, Target, open_backend
 from .checkpoint import Checkpoint, load_newest, save_checkpoint
 from .config import TrainConfig
 from .frame import train_from_world
+from .geometry import KnownGeometry, depth_weight_at, known_geometry
 from .initialize import first_rows
 from .interrupt import StopSignals
 from .learnt import Learnt
@@ -105,9 +106,17 @@ class _Progress:
 
 
 def train_splats(
-    scene: PosedScene, out: Path, config: TrainConfig | None = None, *, on_event: OnEvent = ignore
+    scene: PosedScene,
+    out: Path,
+    config: TrainConfig | None = None,
+    *,
+    depth_maps: Path | None = None,
+    on_event: OnEvent = ignore,
 ) -> TrainResult:
     """Trains splats on the registered frames that are not held out.
+
+    Frames with a depth map are held to it, see `TrainConfig.depth`: `depth_maps/<frame's name>.npz` as
+    `capture.depth.write_depth` writes it, or by default what came with the capture.
 
     Goes on from the newest whole checkpoint in `out/checkpoints` when it belongs to the same frames and config; on one
     thread the result then has the same bytes as without the break. Ctrl-C and SIGTERM write a checkpoint, then
@@ -119,7 +128,7 @@ def train_splats(
         TrainingDivergedError: the loss is no longer a number; the last checkpoint is kept.
     """
     config = config or TrainConfig()
-    prepared = _prepare(scene, config)
+    prepared = _prepare(scene, config, depth_maps)
     on_event(Started(STAGE, config.steps))
     folder = out / "checkpoints"
     found = load_newest(folder, prepared.fingerprint, lambda text: on_event(Warned(STAGE, text)))
@@ -190,7 +199,7 @@ def save_training(result: TrainResult, config: TrainConfig, out: Path) -> Path:
     return path
 
 
-def _prepare(scene: PosedScene, config: TrainConfig) -> _Prepared:
+def _prepare(scene: PosedScene, config: TrainConfig, depth_maps: Path | None) -> _Prepared:
     backend = choose_backend(config.backend)
     names = [frame.name for frame in scene.registered]
     if not names:
@@ -200,14 +209,27 @@ def _prepare(scene: PosedScene, config: TrainConfig) -> _Prepared:
     views = load_views(scene, trained, config.max_size_px)
     frame = train_from_world([v.cam_from_world for v in views], scene.points.xyz)
     cameras = [frame.transform_camera(v.cam_from_world) for v in views]
-    targets = [Target(view_of(v.camera, camera), v.rgb, v.mask) for v, camera in zip(views, cameras, strict=True)]
+    known = known_geometry(
+        scene, trained, [v.camera for v in views], [v.empty for v in views], config, frame.scale, depth_maps
+    )
+    targets = [
+        Target(view_of(v.camera, camera), v.rgb, v.mask, geometry)
+        for v, camera, geometry in zip(views, cameras, known, strict=True)
+    ]
     rows = first_rows(frame.apply(scene.points.xyz), scene.points.rgb_srgb, cameras, config, targets)
-    fingerprint = _fingerprint(config, backend, views, rows)
+    fingerprint = _fingerprint(config, backend, views, known, rows)
     return _Prepared(config, backend, tuple(trained), tuple(held_out), frame, tuple(targets), rows, fingerprint)
 
 
-def _fingerprint(config: TrainConfig, backend: str, views: Sequence[TrainingView], rows: Floats) -> str:
-    """What a checkpoint belongs to: the config, the photos as decoded, their cameras and the first splats."""
+def _fingerprint(
+    config: TrainConfig,
+    backend: str,
+    views: Sequence[TrainingView],
+    known: Sequence[KnownGeometry | None],
+    rows: Floats,
+) -> str:
+    """What a checkpoint belongs to: the config, the photos as decoded with what is known of them, their cameras and the
+    first splats."""
     outcome = {k: v for k, v in dataclasses.asdict(config).items() if k not in ("checkpoint_every", "log_every")}
     digest = hashlib.blake2b(digest_size=8)
     digest.update(json.dumps([outcome, backend], sort_keys=True).encode())
@@ -216,6 +238,8 @@ def _fingerprint(config: TrainConfig, backend: str, views: Sequence[TrainingView
         digest.update(view.cam_from_world.matrix().tobytes())
         digest.update(view.rgb.tobytes())
         digest.update(b"" if view.mask is None else view.mask.tobytes())
+    for geometry in known:
+        digest.update(b"" if geometry is None else geometry.digest())
     digest.update(rows.tobytes())
     return digest.hexdigest()
 
@@ -280,6 +304,8 @@ def _step(training: _Training, step: int) -> None:
         opacity_reg=strategy.opacity_reg,
         scale_reg=strategy.scale_reg,
         dense_adam=not config.sparse_adam,
+        depth_weight=depth_weight_at(config, step),
+        empty_weight=config.mask_weight,
     )
     shots = _shots(training, step)
     gradients = training.backend.step(shots, settings)

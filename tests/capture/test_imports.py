@@ -26,6 +26,7 @@ from diorama.capture import (
     save_posed,
 )
 from diorama.capture.colmap import ColmapImage, ColmapModel, read_model, write_model
+from diorama.capture.depth import read_depth
 from diorama.capture.points_ply import read_points, write_points
 from diorama.capture.types import SparsePoints
 
@@ -262,6 +263,13 @@ def test_a_nerfstudio_set_with_masks_alpha_and_points(window: Window, tmp_path: 
     mask[:100] = 0
     Image.fromarray(mask).save(root / "m.png")
     frames[2]["mask_path"] = "m.png"
+    millimetres = np.full((24, 32), 2500, np.uint16)
+    millimetres[0, 0] = 0
+    Image.fromarray(millimetres).save(root / "d_1.png")
+    np.save(root / "d_2.npy", np.full((24, 32, 1), 1500.0))
+    (root / "d_0.png").write_bytes(b"no picture")
+    for i, kind in enumerate(("png", "png", "npy")):
+        frames[i]["depth_file_path"] = f"d_{i}.{kind}"
     points = SparsePoints(np.eye(3), np.eye(3, dtype=np.uint8) * 200, np.zeros(3), np.zeros(3, np.int32))
     write_points(points, root / "cloud.ply")
     value = {"camera_angle_x": 0.8, "frames": frames, "ply_file_path": "cloud.ply"}
@@ -279,6 +287,11 @@ def test_a_nerfstudio_set_with_masks_alpha_and_points(window: Window, tmp_path: 
     assert scene.points.rgb_srgb[0].tolist() == [200, 0, 0]
     assert scene.cam_from_world["train/r_1.png"].origin_in_source.tolist() == [1, 0, 0]
     assert "transforms_test.json" in result.capture.warnings[0]
+    paths = [result.capture.depth_path(f) for f in result.capture.frames]
+    assert [p.is_file() for p in paths] == [False, True, True]
+    assert any("1 depth map(s) cannot be read" in w for w in result.capture.warnings)
+    depth = read_depth(paths[1]).depth
+    assert depth[0, 0] == 0 and np.allclose(depth[1:], 2.5) and np.allclose(read_depth(paths[2]).depth, 1.5)
 
 
 @pytest.mark.parametrize("form", ["ascii", "binary_little_endian", "binary_big_endian"])

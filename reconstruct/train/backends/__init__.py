@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from diorama.kernels import View
 
+from ..geometry import KnownGeometry
 from ..table import Floats, SplatTable
 
 Arrays = Mapping[str, npt.NDArray[np.float32]]
@@ -18,11 +19,13 @@ Arrays = Mapping[str, npt.NDArray[np.float32]]
 
 @dataclass(frozen=True, eq=False)
 class Target:
-    """A photo to train on: its camera in the training frame, uint8 (H, W, 3) and a mask uint8 (H, W), 0 hides."""
+    """A photo to train on: its camera in the training frame, uint8 (H, W, 3), a mask uint8 (H, W), 0 hides, and what is
+    known of it besides colours."""
 
     view: View
     rgb: npt.NDArray[np.uint8]
     mask: npt.NDArray[np.uint8] | None
+    geometry: KnownGeometry | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,6 +68,8 @@ class StepSettings:
     opacity_reg: float
     scale_reg: float
     dense_adam: bool = True
+    depth_weight: float = 0.0
+    empty_weight: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,6 +17,7 @@ from ..photos import photo_at
 from ..smoothing import smoothing_of
 from ..table import LOG_SCALE, LOGIT_OPACITY, MEAN, QUAT, SH, Floats, Index, Statistics
 from . import Arrays, Drawn, Shot, ShotGradients, StepSettings, Target, Weigh
+from .known import KnownLosses
 
 GROUPS = {
     "means": MEAN,
@@ -31,9 +32,12 @@ GROUPS = {
 
 @dataclass(frozen=True, eq=False)
 class _Sight:
-    """A picture (H, W, 3); where it was watched, what will hold the gradient by centres in pixels, and who is seen."""
+    """A picture (H, W, 3), alpha and accumulated depth (H, W); where it was watched, what will hold the gradient by
+    centres in pixels, and who is seen."""
 
     rgb: Tensor
+    alpha: Tensor
+    depth: Tensor
     centres: Tensor | None = None
     seen: Tensor | None = None
 
@@ -55,6 +59,7 @@ class AutogradSteps:
         self._device = torch.device("cuda" if name == "gsplat" else "cpu")
         self._targets = targets
         self._photos: dict[int, tuple[Tensor, Tensor | None]] = {}
+        self._known = KnownLosses(targets, self._device)
         self._keeps_statistics, self._absolute = statistics, absolute
         self._antialiased, self.edits = antialiased, 0
         self._smoothing: Tensor | None = None
@@ -105,8 +110,9 @@ class AutogradSteps:
         loss: Any = twin.photo_loss(rgb, photo.to(torch.float32) / 255.0, mask, settings.ssim_weight)
         self._loss += weight * loss.detach()
         self._losses += weight
-        if loss.requires_grad:
-            (weight * loss).backward()
+        total: Any = loss + self._known.loss(shot, settings, drawn.alpha, drawn.depth, mask)
+        if total.requires_grad:
+            (weight * total).backward()
         if drawn.seen is not None:
             seen |= drawn.seen
             if self._keeps_statistics:
@@ -137,23 +143,23 @@ class AutogradSteps:
     def _draw(self, view: View, sh_degree: int, background: Sequence[float], *, watch: bool) -> _Sight:
         splats, filters = self._splats(), self._filters()
         if self.name == "gsplat":
-            rgb, alpha, _, record = draw_tensors(*splats, view, sh_degree, absgrad=self._absolute, **filters)
+            rgb, alpha, depth, record = draw_tensors(*splats, view, sh_degree, absgrad=self._absolute, **filters)
             back = torch.tensor(background, dtype=torch.float32, device=self._device)
             rgb = rgb + (1.0 - alpha[..., None]) * back
             if not watch or not rgb.requires_grad:
-                return _Sight(rgb)
+                return _Sight(rgb, alpha, depth)
             record["means2d"].retain_grad()
-            return _Sight(rgb, record["means2d"], (record["radii"] > 0).reshape(self.count, -1).all(-1))
+            return _Sight(rgb, alpha, depth, record["means2d"], (record["radii"] > 0).reshape(self.count, -1).all(-1))
         shift = torch.zeros(self.count, 2, requires_grad=self._keeps_statistics)
-        rgb, alpha, _ = twin.rasterize(*splats, view, sh_degree, background, shifts_px=shift, **filters)
+        rgb, alpha, depth = twin.rasterize(*splats, view, sh_degree, background, shifts_px=shift, **filters)
         if not watch:
-            return _Sight(rgb)
+            return _Sight(rgb, alpha, depth)
         if self._absolute and rgb.requires_grad:
             rgb.retain_grad()
         with torch.no_grad():
             seen = torch.zeros(self.count, dtype=torch.bool)
             seen[twin.project(*splats, view, sh_degree, **filters).index] = True
-        return _Sight(rgb, shift, seen)
+        return _Sight(rgb, alpha, depth, shift, seen)
 
     def _filters(self) -> dict[str, Any]:
         return {"antialiased": self._antialiased, "smoothing": self._smoothing}

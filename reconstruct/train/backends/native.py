@@ -14,6 +14,7 @@ import numpy as np
 from diorama import kernels
 from diorama.kernels import GradientSums, SplatStatistics, StepConfig, View
 
+from ..geometry import Geometry
 from ..photos import photo_at
 from ..smoothing import smoothing_of
 from ..table import COLUMNS, Floats, Index, Statistics
@@ -72,6 +73,8 @@ class NativeSteps:
             opacity_reg=settings.opacity_reg,
             scale_reg=settings.scale_reg,
             dense_adam=settings.dense_adam,
+            depth_weight=settings.depth_weight,
+            empty_weight=settings.empty_weight,
             deterministic=True,
             antialiased=self._antialiased,
         )
@@ -103,7 +106,10 @@ class NativeSteps:
         size = (shot.view.width, shot.view.height)
         photo = self._photos.get(shot.target)
         if photo is None or (photo.width, photo.height) != size:
-            photo = kernels.Photo(*photo_at(self._targets[shot.target], *size))
+            target = self._targets[shot.target]
+            rgb, mask = photo_at(target, *size)
+            known = target.geometry.at(*size) if target.geometry else Geometry(None, None, None)
+            photo = kernels.Photo(rgb, mask, known.depth, confidence=known.confidence, empty=known.empty)
             self._photos[shot.target] = photo
         return photo
 
