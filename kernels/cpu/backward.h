@@ -1,7 +1,8 @@
 // The gradient of blending, near to far once more, a tile at a time.
 //
 // With G = d loss / d rgb, w_i = T_i alpha_i and R_i = sum of w_j (c_j G) over what lies behind splat i, background
-// included:  d loss / d log alpha_i = alpha_i (T_i (c_i G) - R_i / (1 - alpha_i)).
+// included:  d loss / d log alpha_i = alpha_i (T_i (c_i G) - R_i / (1 - alpha_i))
+//                                   = alpha_i (T_i (c_i G) - R_i-1) / (1 - alpha_i),  as R_i-1 = R_i + T_i alpha_i (c_i G).
 // R starts as the pixel's colour times G and loses each splat's share on the way, so nothing is stored per splat and
 // pixel. Depth is a fourth colour z; alpha is a background of -1, as alpha = 1 - T.
 #pragma once
@@ -12,69 +13,76 @@ namespace diorama::DIORAMA_LEVEL {
 template <bool Depth>
 struct GradientCanvas {
   static constexpr int kChannels = Depth ? 4 : 3;
-  alignas(64) float left[kRows][kWidth];
-  alignas(64) float behind[kRows][kWidth];              // R
-  alignas(64) float gradient[kRows][kChannels][kWidth]; // G
+  struct Row {
+    alignas(64) float left[kWidth], behind[kWidth], gradient[kChannels][kWidth];   // T, R, G
+  };
+  Row rows[kRows];
 
   GradientCanvas(const Workspace& ws, const Tile& tile) {
     const PlaneLayout& layout = ws.layout;
     for (int row = 0; row < kRows; ++row) {
-      store(left[row], keep(tile.inside(row), all(1.f)));
+      store(rows[row].left, keep(tile.inside(row), all(1.f)));
       Floats rest = zeros();
       for (int c = 0; c < 3; ++c) {
         const Floats g = get_row(tile, layout, row, ws.d_image.data() + c * layout.size);
-        store(gradient[row][c], g);
+        store(rows[row].gradient[c], g);
         rest = rest + g * get_row(tile, layout, row, ws.image.data() + c * layout.size);
       }
       if constexpr (Depth) {
         const Floats g = get_row(tile, layout, row, ws.d_depth.data());
-        store(gradient[row][3], g);
+        store(rows[row].gradient[3], g);
         rest = rest + g * get_row(tile, layout, row, ws.depth.data());
         rest = rest + get_row(tile, layout, row, ws.d_left.data()) * get_row(tile, layout, row, ws.left.data());
       }
-      store(behind[row], rest);
+      store(rows[row].behind, rest);
     }
   }
 };
 
-// A splat's sums over the tile, see GradientSum. The x moments need no work per row: x is constant down a lane.
+// A splat's sums over the tile, see GradientSum. The x moments need no work per row: x is constant down a lane. Nor do
+// the y moments need y: adding up the running sum of e, and that once more, weighs e by the number m = 1, 2, ... of rows
+// from it to the last one, and by m (m + 1) / 2; y is linear in m.
 // Absolute: also those of AbsGS (Ye et al. 2024, eq. 5): what each pixel pulls at the centre, without its sign.
 template <bool Depth, bool Absolute>
 [[gnu::always_inline]] inline void gather_gradient(GradientCanvas<Depth>& canvas, const Tile& tile, const Record& r,
-                                                   float depth, std::uint32_t mask, float* totals) {
-  const Column column(r, tile);
+                                                   float depth, const Start& start, std::uint32_t mask, float* totals) {
   const Floats red = all(r.color[0]), green = all(r.color[1]), blue = all(r.color[2]);
-  Floats e0 = zeros(), ey = zeros(), eyy = zeros();
+  Floats e0 = zeros(), e1 = zeros(), e2 = zeros();
   Floats d_red = zeros(), d_green = zeros(), d_blue = zeros(), d_depth = zeros(), abs_x = zeros(), abs_y = zeros();
-  walk_down(column, mask, [&](int row, Floats raw) __attribute__((always_inline)) {
-    const Floats before = load(canvas.left[row]);
-    const float(*g)[kWidth] = canvas.gradient[row];
+  const Floats dx = column_dx(r, tile), dy = column_dy(r, tile);
+  walk_down(r, tile, start, mask, [&](int row, Floats raw) __attribute__((always_inline)) {
+    auto& pixels = canvas.rows[row];
+    const Floats before = load(pixels.left), rest = load(pixels.behind);
+    const float(*g)[kWidth] = pixels.gradient;
     const Floats g0 = load(g[0]), g1 = load(g[1]), g2 = load(g[2]);
     Floats value = red * g0 + green * g1 + blue * g2;
     if constexpr (Depth) value = value + depth * load(g[3]);
     const Mask takes = both(at_least(raw, all(kMinAlpha)), greater(before, all(kStop)));
     const Floats alpha = minimum(raw, all(kMaxAlpha));
     const Floats weight = keep(takes, alpha * before);
-    store(canvas.left[row], before - weight);
-    const Floats rest = load(canvas.behind[row]) - weight * value;
-    store(canvas.behind[row], rest);
+    store(pixels.left, before - weight);
+    store(pixels.behind, rest - weight * value);
     const Mask moves = both(takes, greater(all(kMaxAlpha), raw));   // at kMaxAlpha only the colour does
-    const Floats e = keep(moves, weight * value - alpha * rest * reciprocal(1.f - alpha));
-    const Floats y = column.dy(row), e_y = e * y;
+    const Floats e = keep(moves, alpha * (before * value - rest) * reciprocal(1.f - alpha));
     e0 = e0 + e;
-    ey = ey + e_y;
-    eyy = eyy + e_y * y;
+    e1 = e1 + e0;
+    e2 = e2 + e1;
     d_red = d_red + weight * g0;
     d_green = d_green + weight * g1;
     d_blue = d_blue + weight * g2;
     if constexpr (Depth) d_depth = d_depth + weight * load(g[3]);
     if constexpr (Absolute) {
-      abs_x = abs_x + absolute(e * (2.f * r.xx * column.dx + r.xy * y));
-      abs_y = abs_y + absolute(e * (column.tilt + 2.f * r.yy * y));
+      const Floats y = dy + static_cast<float>(row * kRowHeight);
+      abs_x = abs_x + absolute(e * (2.f * r.xx * dx + r.xy * y));
+      abs_y = abs_y + absolute(e * (r.xy * dx + 2.f * r.yy * y));
     }
   });
-  const Floats ex = e0 * column.dx;
-  const Floats eight[8] = {e0, ex, ey, ex * column.dx, ey * column.dx, eyy, d_red, d_green};
+  constexpr float h = static_cast<float>(kRowHeight);
+  const int after = 32 - __builtin_clz(mask);   // the row after the last: y = its y - h m
+  const Floats y = dy + static_cast<float>(after * kRowHeight);
+  const Floats hm = h * e1, hm_hm = h * h * (2.f * e2 - e1);
+  const Floats ex = e0 * dx, ey = y * e0 - hm, eyy = y * (ey - hm) + hm_hm;
+  const Floats eight[8] = {e0, ex, ey, ex * dx, ey * dx, eyy, d_red, d_green};
   add_sums_of_eight(eight, totals);
   totals[kBlue] += sum(d_blue);
   if constexpr (Depth) totals[kDepth] += sum(d_depth);
@@ -85,20 +93,32 @@ template <bool Depth, bool Absolute>
 }
 
 template <bool Depth, bool Absolute, bool Wraps>
+[[gnu::noinline]] void gather_walks(const Workspace& ws, const Tile& tile, const Walks& walks,   // see blend_walks
+                                    GradientCanvas<Depth>& canvas, GradientSlot& slot) {
+  for (int k = 0; k < walks.count; ++k) {
+    const std::uint32_t splat = ws.list[walks.at[k]];
+    slot.touched[splat] = 1;
+    gather_gradient<Depth, Absolute>(canvas, tile, seen_from<Wraps>(tile, ws.records[splat], ws.camera.width),
+                                     Depth ? ws.depths[splat] : 0.f, walks.starts[k], walks.masks[k],
+                                     &slot.sums[static_cast<std::size_t>(splat) * kGradientSums]);
+  }
+}
+
+template <bool Depth, bool Absolute, bool Wraps>
 void unblend_tile(const Workspace& ws, int number, GradientSlot& slot) {
   const Tile tile(number, ws.tiles_x, ws.camera);
   GradientCanvas<Depth> canvas(ws, tile);
-  for (std::uint32_t at = ws.offsets[number]; at < ws.ends[number]; ++at) {
-    const std::uint32_t mask = ws.row_masks[at];
-    if (!mask) continue;
-    const std::size_t soon = ws.list[at + kPrefetchAhead];
-    prefetch(&ws.records[soon]);
-    prefetch(&slot.sums[soon * kGradientSums]);
-    const std::uint32_t splat = ws.list[at];
-    slot.touched[splat] = 1;
-    gather_gradient<Depth, Absolute>(canvas, tile, seen_from<Wraps>(tile, ws.records[splat], ws.camera.width),
-                                     Depth ? ws.depths[splat] : 0.f, mask,
-                                     &slot.sums[static_cast<std::size_t>(splat) * kGradientSums]);
+  const std::uint32_t end = ws.ends[number];
+  for (std::uint32_t at = ws.offsets[number]; at < end;) {
+    Walks walks;
+    for (; at < end && walks.count < kSplatsAtOnce; ++at) {
+      const std::size_t soon = ws.list[at + kPrefetchAhead + kSplatsAtOnce];
+      prefetch(&ws.records[soon]);
+      prefetch(&slot.sums[soon * kGradientSums]);
+      walks.add(at, ws.row_masks[at]);
+    }
+    walks.prepare<Wraps>(ws, tile);
+    gather_walks<Depth, Absolute, Wraps>(ws, tile, walks, canvas, slot);
   }
 }
 

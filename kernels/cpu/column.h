@@ -12,72 +12,71 @@ constexpr float kRecurrenceFloor = -110.f;   // log2
 
 constexpr int kPrefetchAhead = 6;   // records, by which loops over lists of splats run ahead of themselves
 
-// Row numbers times the row height: a table costs less than converting the number in every row.
-struct RowOffsets {
-  float y[kRows] = {};
-  constexpr RowOffsets() {
-    for (int row = 0; row < kRows; ++row) y[row] = static_cast<float>(row * kRowHeight);
-  }
-};
-constexpr RowOffsets kRowOffsets;
+// From a splat's mean to the lanes of row 0 of a tile.
+inline Floats column_dx(const Record& r, const Tile& tile) {
+  return lane_x() + (static_cast<float>(tile.x) + .5f - r.mean_x);
+}
+inline Floats column_dy(const Record& r, const Tile& tile) {
+  return lane_y() + (static_cast<float>(tile.y) + .5f - r.mean_y);
+}
 
 struct Column {
-  Floats dx, dy0;        // from the splat's mean to the lanes of row 0
+  Floats dy0;
   Floats at_zero, tilt;  // log2 alpha = at_zero + dy (tilt + yy dy)
   Floats yy;
-  float bend;
 
-  Column(const Record& r, const Tile& tile)
-      : dx(lane_x() + (static_cast<float>(tile.x) + .5f - r.mean_x)),
-        dy0(lane_y() + (static_cast<float>(tile.y) + .5f - r.mean_y)),
-        at_zero(r.xx * dx * dx + r.log2_opacity),
-        tilt(r.xy * dx),
-        yy(all(r.yy)),
-        bend(r.bend) {}
-
-  Floats dy(int row) const { return dy0 + kRowOffsets.y[row]; }
+  Column(const Record& r, const Tile& tile) : dy0(column_dy(r, tile)), yy(all(r.yy)) {
+    const Floats dx = column_dx(r, tile);
+    at_zero = r.xx * dx * dx + r.log2_opacity;
+    tilt = r.xy * dx;
+  }
+  Floats dy(int row) const { return dy0 + static_cast<float>(row * kRowHeight); }
   Floats log2_alpha(Floats dy) const { return at_zero + dy * (tilt + yy * dy); }
 };
 
-// Alpha of every row of `mask` by its own exponential.
-struct ByExponential {
-  const Column& column;
-  explicit ByExponential(const Column& c) : column(c) {}
-  Floats next(int row) { return exp2_approx<4>(column.log2_alpha(column.dy(row))); }
-};
+// Where the recurrence starts: alpha of a splat's first row and its ratio to the second. A tile's starts are made some
+// splats at a time before any of them is blended: one after the other, their long chains of instructions would each
+// have to be waited for (a fifth of blending and a quarter of its gradient were such waits).
+struct Start {
+  alignas(64) float alpha[kWidth], ratio[kWidth];
+  bool underflows;   // then each row takes its exponential
 
-// Alpha of consecutive rows from `first` on.
-struct ByRecurrence {
-  Floats alpha, ratio, bend;
-  ByRecurrence(const Column& c, Floats dy, Floats log2_alpha) : bend(all(c.bend)) {
+  void set(const Record& r, const Tile& tile, int first_row) {
     constexpr float h = static_cast<float>(kRowHeight);
-    alpha = exp2_approx<5>(log2_alpha);
-    ratio = exp2_approx<5>(h * c.tilt + h * (2.f * dy + h) * c.yy);
-  }
-  Floats next(int) {
-    const Floats now = alpha;
-    alpha = alpha * ratio;
-    ratio = ratio * bend;
-    return now;
+    const Column column(r, tile);
+    const Floats dy = column.dy(first_row), log2_alpha = column.log2_alpha(dy);
+    underflows = any(greater(all(kRecurrenceFloor), log2_alpha));
+    store(alpha, exp2_approx<5>(log2_alpha));
+    store(ratio, exp2_approx<5>(h * column.tilt + h * (2.f * dy + h) * column.yy));
   }
 };
 
-// Calls visit(row, alpha) for the rows of `mask`, and, where the recurrence is used, for those between them.
+// Calls visit(row, alpha) for all rows from the first to the last of `mask`.
 template <class Visit>
-[[gnu::always_inline]] inline void walk_down(const Column& column, std::uint32_t mask, Visit&& visit) {
-  const int first = __builtin_ctz(mask);
-  const Floats dy = column.dy(first), start = column.log2_alpha(dy);
-  if (!any(greater(all(kRecurrenceFloor), start))) {
-    ByRecurrence alpha(column, dy, start);
-    const int last = 31 - __builtin_clz(mask);
-    for (int row = first; row <= last; ++row) visit(row, alpha.next(row));
-  } else {
-    ByExponential alpha(column);
-    for (; mask; mask &= mask - 1) {
-      const int row = __builtin_ctz(mask);
-      visit(row, alpha.next(row));
+[[gnu::always_inline]] inline void walk_down(const Record& r, const Tile& tile, const Start& start, std::uint32_t mask,
+                                             Visit&& visit) {
+  const int first = __builtin_ctz(mask), last = 31 - __builtin_clz(mask);
+  if (!start.underflows) {
+    Floats alpha = load(start.alpha), ratio = load(start.ratio);
+    const Floats bend = all(r.bend);
+    for (int row = first; row <= last; ++row) {
+      const Floats now = alpha;
+      alpha = alpha * ratio;
+      ratio = ratio * bend;
+      visit(row, now);
     }
+  } else {
+    const Column column(r, tile);
+    for (int row = first; row <= last; ++row) visit(row, exp2_approx<4>(column.log2_alpha(column.dy(row))));
   }
+}
+
+// The same with a start of its own, where speed does not matter that much.
+template <class Visit>
+[[gnu::always_inline]] inline void walk_down(const Record& r, const Tile& tile, std::uint32_t mask, Visit&& visit) {
+  Start start;
+  start.set(r, tile, __builtin_ctz(mask));
+  walk_down(r, tile, start, mask, visit);
 }
 
 }  // namespace diorama::DIORAMA_LEVEL

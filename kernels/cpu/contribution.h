@@ -30,10 +30,10 @@ inline void weigh_tile(const Workspace& ws, int number, const float* map, Gradie
   for (int row = 0; row < kRows; ++row)
     store(counts_for[row], map ? get_row(tile, ws.layout, row, map) : all(1.f));
   for_each_shown(ws, number, [&](std::uint32_t splat, std::uint32_t mask) {
-    const Column column(seen_from(tile, ws.records[splat], ws.camera), tile);
+    const Record record = seen_from(tile, ws.records[splat], ws.camera);
     Floats total = zeros(), most = zeros();
     int pixels = 0;
-    walk_down(column, mask, [&](int row, Floats raw) __attribute__((always_inline)) {
+    walk_down(record, tile, mask, [&](int row, Floats raw) __attribute__((always_inline)) {
       const Floats weight = take(light.left[row], raw), factor = load(counts_for[row]);
       const Mask counts = both(greater(weight, zeros()), greater(absolute(factor), zeros()));
       total = total + keep(counts, weight * factor);
@@ -87,9 +87,9 @@ void median_depth(Workspace& ws, Pool& pool, float* plane) {
     alignas(64) float median[kRows][kWidth];
     __builtin_memset(median, 0, sizeof median);
     for_each_shown(ws, number, [&](std::uint32_t splat, std::uint32_t mask) {
-      const Column column(seen_from(tile, ws.records[splat], ws.camera), tile);
+      const Record record = seen_from(tile, ws.records[splat], ws.camera);
       const Floats depth = all(ws.depths[splat]);
-      walk_down(column, mask, [&](int row, Floats raw) __attribute__((always_inline)) {
+      walk_down(record, tile, mask, [&](int row, Floats raw) __attribute__((always_inline)) {
         const Mask open = greater(load(light.left[row]), all(.5f));
         take(light.left[row], raw);
         const Mask crosses = both(open, at_least(all(.5f), load(light.left[row])));

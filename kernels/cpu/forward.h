@@ -7,28 +7,29 @@
 namespace diorama::DIORAMA_LEVEL {
 
 constexpr int kTilesPerTask = 4;
-constexpr int kChunk = 16;   // splats between two looks at which rows are full
 
 // The tile's pixels; `left` is the transmittance, 0 outside of the picture.
 template <bool Depth>
 struct Canvas {
   static constexpr int kChannels = Depth ? 4 : 3;
-  alignas(64) float left[kRows][kWidth];
-  alignas(64) float sums[kRows][kChannels][kWidth];
+  struct Row {
+    alignas(64) float left[kWidth], sums[kChannels][kWidth];
+  };
+  Row rows[kRows];
   std::uint32_t open = 0;   // rows with a pixel that is not full
 
   explicit Canvas(const Tile& tile) {
-    __builtin_memset(sums, 0, sizeof sums);
+    __builtin_memset(rows, 0, sizeof rows);
     for (int row = 0; row < kRows; ++row) {
       const Mask inside = tile.inside(row);
-      store(left[row], keep(inside, all(1.f)));
+      store(rows[row].left, keep(inside, all(1.f)));
       if (any(inside)) open |= 1u << row;
     }
   }
   void close_full_rows() {
     for (std::uint32_t m = open; m; m &= m - 1) {
       const int row = __builtin_ctz(m);
-      if (!any(greater(load(left[row]), all(kStop)))) open &= ~(1u << row);
+      if (!any(greater(load(rows[row].left), all(kStop)))) open &= ~(1u << row);
     }
   }
 };
@@ -49,6 +50,27 @@ inline decltype(auto) seen_from(const Tile& tile, const Record& r, int picture_w
 inline Record seen_from(const Tile& tile, const Record& r, const Camera& camera) {
   return camera.lens == Lens::kEquirectangular ? seen_from<true>(tile, r, camera.width) : r;
 }
+
+// Up to kSplatsAtOnce splats of a tile's list that have rows in it, ready to be walked down.
+constexpr int kSplatsAtOnce = 16;
+struct Walks {
+  int count = 0;
+  std::uint32_t at[kSplatsAtOnce], masks[kSplatsAtOnce];   // places in the list, rows
+  Start starts[kSplatsAtOnce];
+
+  // Splats without rows are overwritten by the next one.
+  void add(std::uint32_t place, std::uint32_t mask) {
+    at[count] = place;
+    masks[count] = mask;
+    count += mask != 0;
+  }
+  template <bool Wraps>
+  [[gnu::noinline]] void prepare(const Workspace& ws, const Tile& tile) {
+    for (int k = 0; k < count; ++k)
+      starts[k].set(seen_from<Wraps>(tile, ws.records[ws.list[at[k]]], ws.camera.width), tile,
+                    __builtin_ctz(masks[k]));
+  }
+};
 
 // The rows of the tile in which each of kWidth splats has pixels: columns_per_tile_row (bin.h) with x and y exchanged.
 template <bool Wraps>
@@ -83,16 +105,16 @@ inline void rows_of_splats(const Record* records, const std::uint32_t* ids, cons
 // Blends one splat into the rows of `mask`; returns the rows where a pixel took of it.
 template <bool Depth>
 [[gnu::always_inline]] inline std::uint32_t blend(Canvas<Depth>& canvas, const Tile& tile, const Record& r, float depth,
-                                                  std::uint32_t mask) {
-  const Column column(r, tile);
+                                                  const Start& start, std::uint32_t mask) {
   const Floats red = all(r.color[0]), green = all(r.color[1]), blue = all(r.color[2]);
   std::uint32_t touched = 0;
-  walk_down(column, mask, [&](int row, Floats raw) __attribute__((always_inline)) {
-    const Floats before = load(canvas.left[row]);
+  walk_down(r, tile, start, mask, [&](int row, Floats raw) __attribute__((always_inline)) {
+    auto& pixels = canvas.rows[row];
+    const Floats before = load(pixels.left);
     const Mask takes = both(at_least(raw, all(kMinAlpha)), greater(before, all(kStop)));
     const Floats weight = keep(takes, minimum(raw, all(kMaxAlpha)) * before);
-    store(canvas.left[row], before - weight);
-    float(*sums)[kWidth] = canvas.sums[row];
+    store(pixels.left, before - weight);
+    float(*sums)[kWidth] = pixels.sums;
     store(sums[0], load(sums[0]) + weight * red);
     store(sums[1], load(sums[1]) + weight * green);
     store(sums[2], load(sums[2]) + weight * blue);
@@ -128,14 +150,24 @@ template <bool Depth>
 inline void finish(Workspace& ws, const Tile& tile, const Canvas<Depth>& canvas, const float* background,
                    const float* kept) {
   for (int row = 0; row * kRowHeight < tile.height; ++row) {
-    const Floats left = load(canvas.left[row]);
+    const Floats left = load(canvas.rows[row].left);
     put_row(tile, ws.layout, row, left, ws.left.data());
     for (int c = 0; c < 3; ++c) {
-      Floats value = load(canvas.sums[row][c]) + left * background[c];
+      Floats value = load(canvas.rows[row].sums[c]) + left * background[c];
       if (kept) value = value * get_row(tile, ws.layout, row, kept);
       put_row(tile, ws.layout, row, value, ws.image.data() + c * ws.layout.size);
     }
-    if constexpr (Depth) put_row(tile, ws.layout, row, load(canvas.sums[row][3]), ws.depth.data());
+    if constexpr (Depth) put_row(tile, ws.layout, row, load(canvas.rows[row].sums[3]), ws.depth.data());
+  }
+}
+
+// A function of its own, so that the loop over rows has all registers to itself: inlined, GCC keeps alpha on the stack.
+template <bool Depth, bool Wraps>
+[[gnu::noinline]] void blend_walks(Workspace& ws, const Tile& tile, const Walks& walks, Canvas<Depth>& canvas) {
+  for (int k = 0; k < walks.count; ++k) {
+    const std::uint32_t place = walks.at[k], splat = ws.list[place];
+    ws.row_masks[place] = blend<Depth>(canvas, tile, seen_from<Wraps>(tile, ws.records[splat], ws.camera.width),
+                                       Depth ? ws.depths[splat] : 0.f, walks.starts[k], walks.masks[k]);
   }
 }
 
@@ -145,20 +177,20 @@ void draw_tile(Workspace& ws, int number, const float* background, const float* 
   Canvas<Depth> canvas(tile);
   std::uint32_t at = ws.offsets[number];
   const std::uint32_t end = ws.offsets[number + 1];
-  alignas(64) int low[kChunk], high[kChunk];
-  for (; at < end && canvas.open; at += kChunk) {
-    const int n = least(kChunk, static_cast<int>(end - at));
-    for (int j = 0; j < kChunk; ++j) prefetch(&ws.records[ws.list[at + kChunk + j]]);
+  alignas(64) int low[kSplatsAtOnce], high[kSplatsAtOnce];
+  for (; at < end && canvas.open; at += kSplatsAtOnce) {
+    const int n = least(kSplatsAtOnce, static_cast<int>(end - at));
+    for (int j = 0; j < kSplatsAtOnce; ++j) prefetch(&ws.records[ws.list[at + kSplatsAtOnce + j]]);
     for (int j = 0; j < n; j += kWidth)
       rows_of_splats<Wraps>(ws.records.data(), &ws.list[at + j], tile, ws.camera.width, low + j, high + j);
+    Walks walks;
     for (int j = 0; j < n; ++j) {
-      const std::uint32_t splat = ws.list[at + j], mask = row_bits(low[j], high[j]) & canvas.open;
-      ws.row_masks[at + j] =
-          mask ? blend<Depth>(canvas, tile, seen_from<Wraps>(tile, ws.records[splat], ws.camera.width),
-                              Depth ? ws.depths[splat] : 0.f, mask)
-               : 0u;
+      walks.add(at + j, row_bits(low[j], high[j]) & canvas.open);
+      ws.row_masks[at + j] = 0;
     }
-    canvas.close_full_rows();
+    walks.prepare<Wraps>(ws, tile);
+    blend_walks<Depth, Wraps>(ws, tile, walks, canvas);
+    canvas.close_full_rows();   // once per chunk
   }
   ws.ends[number] = at < end ? at : end;
   finish<Depth>(ws, tile, canvas, background, kept);

@@ -75,13 +75,15 @@ inline float sum(Floats a) {
   x = _mm_add_ps(x, _mm_movehl_ps(x, x));
   return _mm_cvtss_f32(_mm_add_ss(x, _mm_movehdup_ps(x)));
 }
-inline __m256 halves_added(Floats a) { return a; }
-
-}  // namespace diorama::DIORAMA_LEVEL
-
-#include "simd_sums.h"
-
-namespace diorama::DIORAMA_LEVEL {
+// totals[k] += the sum of the lanes of v[k], k = 0..7.
+inline void add_sums_of_eight(const Floats* v, float* totals) {
+  const __m256 a = _mm256_hadd_ps(_mm256_hadd_ps(v[0], v[1]),
+                                  _mm256_hadd_ps(v[2], v[3]));
+  const __m256 b = _mm256_hadd_ps(_mm256_hadd_ps(v[4], v[5]),
+                                  _mm256_hadd_ps(v[6], v[7]));
+  const __m256 sums = _mm256_add_ps(_mm256_permute2f128_ps(a, b, 0x20), _mm256_permute2f128_ps(a, b, 0x31));
+  _mm256_storeu_ps(totals, _mm256_add_ps(_mm256_loadu_ps(totals), sums));
+}
 
 // A walk along a row, one register at a time; at<J>() is the row around the present place shifted by J elements.
 class RowWalk {

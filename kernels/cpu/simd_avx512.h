@@ -62,15 +62,21 @@ inline Ints times_sixteen(Ints a) { return _mm512_slli_epi32(a, 4); }
 inline Floats gather(const float* base, Ints index) { return _mm512_i32gather_ps(index, base, 4); }
 
 inline float sum(Floats a) { return _mm512_reduce_add_ps(a); }
-inline __m256 halves_added(Floats a) {
-  return _mm256_add_ps(_mm512_castps512_ps256(a), _mm512_extractf32x8_ps(a, 1));
+// totals[k] += the sum of the lanes of v[k], k = 0..7. Each step adds one half of two registers to the other and keeps
+// both in one register: 24 instructions, where eight sums of their own take 60.
+inline void add_sums_of_eight(const Floats* v, float* totals) {
+  Floats halves[4], quarters[2];
+  for (int k = 0; k < 4; ++k)
+    halves[k] = _mm512_shuffle_f32x4(v[k], v[k + 4], 0x44) + _mm512_shuffle_f32x4(v[k], v[k + 4], 0xee);
+  for (int k = 0; k < 2; ++k)
+    quarters[k] = _mm512_unpacklo_ps(halves[2 * k], halves[2 * k + 1]) +
+                  _mm512_unpackhi_ps(halves[2 * k], halves[2 * k + 1]);
+  const __m512d a = _mm512_castps_pd(quarters[0]), b = _mm512_castps_pd(quarters[1]);
+  const Floats eighths = _mm512_castpd_ps(_mm512_unpacklo_pd(a, b)) + _mm512_castpd_ps(_mm512_unpackhi_pd(a, b));
+  const Floats sums = eighths + _mm512_shuffle_f32x4(eighths, eighths, 0xb1);
+  const __m256 eight = _mm512_castps512_ps256(_mm512_shuffle_f32x4(sums, sums, 0x08));
+  _mm256_storeu_ps(totals, _mm256_add_ps(_mm256_loadu_ps(totals), eight));
 }
-
-}  // namespace diorama::DIORAMA_LEVEL
-
-#include "simd_sums.h"
-
-namespace diorama::DIORAMA_LEVEL {
 
 // A walk along a row, one register at a time; at<J>() is the row around the present place shifted by J elements,
 // -5 to 5. One instruction on registers at hand is cheaper than a load that straddles cache lines.

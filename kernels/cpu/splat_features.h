@@ -52,9 +52,9 @@ void draw_features(const Workspace& ws, int number, const Features& f, int first
   alignas(64) float sums[kRows][Group][kWidth];
   __builtin_memset(sums, 0, sizeof sums);
   for_each_shown(ws, number, [&](std::uint32_t splat, std::uint32_t mask) {
-    const Column column(seen_from(tile, ws.records[splat], ws.camera), tile);
+    const Record record = seen_from(tile, ws.records[splat], ws.camera);
     const FeatureGroup<Group> mine(f, splat, first);
-    walk_down(column, mask, [&](int row, Floats raw) __attribute__((always_inline)) {
+    walk_down(record, tile, mask, [&](int row, Floats raw) __attribute__((always_inline)) {
       const Floats weight = take(light.left[row], raw);
       for (int c = 0; c < Group; ++c) store(sums[row][c], load(sums[row][c]) + weight * mine.values[c]);
     });
@@ -91,24 +91,24 @@ template <int Group>
 [[gnu::always_inline]] inline void gather_feature_gradient(FeatureGradient<Group>& d, Light& light, const Tile& tile,
                                                            const Record& record, const FeatureGroup<Group>& mine,
                                                            std::uint32_t mask, float* totals) {
-  const Column column(record, tile);
+  const Floats dx = column_dx(record, tile), dy = column_dy(record, tile);
   Floats e0 = zeros(), ey = zeros(), eyy = zeros(), d_mine[Group];
   for (Floats& sum : d_mine) sum = zeros();
-  walk_down(column, mask, [&](int row, Floats raw) __attribute__((always_inline)) {
+  walk_down(record, tile, mask, [&](int row, Floats raw) __attribute__((always_inline)) {
     const Floats weight = take(light.left[row], raw), value = d.value(row, mine);
     const Floats alpha = minimum(raw, all(kMaxAlpha));
     const Floats rest = load(d.behind[row]) - weight * value;
     store(d.behind[row], rest);
     const Mask moves = both(greater(weight, zeros()), greater(all(kMaxAlpha), raw));
     const Floats e = keep(moves, weight * value - alpha * rest * reciprocal(1.f - alpha));
-    const Floats y = column.dy(row), e_y = e * y;
+    const Floats y = dy + static_cast<float>(row * kRowHeight), e_y = e * y;
     e0 = e0 + e;
     ey = ey + e_y;
     eyy = eyy + e_y * y;
     for (int c = 0; c < Group; ++c) d_mine[c] = d_mine[c] + weight * load(d.gradient[row][c]);
   });
-  const Floats ex = e0 * column.dx;
-  const Floats eight[8] = {e0, ex, ey, ex * column.dx, ey * column.dx, eyy, d_mine[0], d_mine[1]};
+  const Floats ex = e0 * dx;
+  const Floats eight[8] = {e0, ex, ey, ex * dx, ey * dx, eyy, d_mine[0], d_mine[1]};
   add_sums_of_eight(eight, totals);
   for (int c = 2; c < Group; ++c) totals[kRed + c] += sum(d_mine[c]);
 }
@@ -121,9 +121,9 @@ void undraw_features(const Workspace& ws, int number, const Features& f, int fir
   FeatureGradient<Group> d(ws, tile, f.channels, first, d_planes);
   Light light(tile);
   for_each_shown(ws, number, [&](std::uint32_t splat, std::uint32_t mask) {
-    const Column column(seen_from(tile, ws.records[splat], ws.camera), tile);
+    const Record record = seen_from(tile, ws.records[splat], ws.camera);
     const FeatureGroup<Group> mine(f, splat, first);
-    walk_down(column, mask, [&](int row, Floats raw) __attribute__((always_inline)) {
+    walk_down(record, tile, mask, [&](int row, Floats raw) __attribute__((always_inline)) {
       const Floats weight = take(light.left[row], raw);
       store(d.behind[row], load(d.behind[row]) + weight * d.value(row, mine));
     });
