@@ -9,7 +9,7 @@ from typing import Literal, get_args
 
 from diorama.capture.errors import InputError
 
-Strategy = Literal["mcmc", "classic"]
+Strategy = Literal["mcmc", "classic", "fast"]
 Backend = Literal["auto", "cpu", "torch", "gsplat"]
 Background = Literal["random", "black", "white"]
 Exposure = Literal["none", "affine"]
@@ -124,6 +124,42 @@ class ClassicConfig:
 
 
 @dataclass(frozen=True)
+class FastConfig:
+    """Growth and pruning where several views agree, to a budget (see strategies/fast.py).
+
+    start, stop: shares of all steps between which splats are added and removed. every: steps between, fewer where a
+        short training would refine less than `least_times` otherwise.
+    prune_stop, prune_every: after `stop` splats are still removed, each so many times `every`, up to this share.
+    views: training views looked at each time.
+    error: mean absolute difference from the photo, 0 to 1, above which a pixel is wrong.
+    min_score: blending weight over wrong pixels, in pixels per view, below which a splat is left alone.
+    grad: mean norm of the absolute gradient by the projected centre (see `ClassicConfig`) below which it is too.
+    clone_scale: above it, in the normalised frame, a splat is split instead of cloned.
+    min_opacity: fainter splats are removed. min_weight: so are those worth less, in pixels, in each view that shows
+        them.
+    noise, max_needle, opacity_reg, scale_reg: as in `McmcConfig`.
+    """
+
+    start: float = 0.05
+    stop: float = 0.6
+    every: int = 100
+    least_times: int = 40
+    prune_stop: float = 0.9
+    prune_every: int = 5
+    views: int = 10
+    error: float = 0.05
+    min_score: float = 0.1
+    grad: float = 2e-4
+    clone_scale: float = 0.01
+    min_opacity: float = 0.005
+    min_weight: float = 0.05
+    noise: float = 5e5
+    max_needle: float = 1.5
+    opacity_reg: float = 0.01
+    scale_reg: float = 0.01
+
+
+@dataclass(frozen=True)
 class TrainConfig:
     """Everything that decides what comes out of a training; `backend` and `seed` included.
 
@@ -165,6 +201,7 @@ class TrainConfig:
     depth: DepthConfig = field(default_factory=DepthConfig)
     mcmc: McmcConfig = field(default_factory=McmcConfig)
     classic: ClassicConfig = field(default_factory=ClassicConfig)
+    fast: FastConfig = field(default_factory=FastConfig)
 
     def __post_init__(self) -> None:
         """Raises InputError when a value cannot be trained with."""
@@ -185,7 +222,7 @@ class TrainConfig:
             "resolution.start": (0.0 < self.resolution.start <= 1.0, "above 0, at most 1"),
             "resolution.until": (0.0 <= self.resolution.until <= 1.0, "0 to 1"),
             "resolution.min_px": (self.resolution.min_px >= 1, "at least 1"),
-            "strategy": (self.strategy in get_args(Strategy), "mcmc or classic"),
+            "strategy": (self.strategy in get_args(Strategy), "mcmc, classic or fast"),
             "background": (self.background in get_args(Background), "random, black or white"),
         }
         for name, (right, wanted) in bounds.items():

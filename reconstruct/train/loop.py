@@ -132,7 +132,7 @@ def train_splats(
     on_event(Started(STAGE, config.steps))
     folder = out / "checkpoints"
     found = load_newest(folder, prepared.fingerprint, lambda text: on_event(Warned(STAGE, text)))
-    strategy = make_strategy(config)
+    strategy = make_strategy(config, prepared.targets)
     backend = open_backend(
         prepared.backend,
         prepared.rows,

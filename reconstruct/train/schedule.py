@@ -14,8 +14,8 @@ import numpy.typing as npt
 
 from .config import TrainConfig
 
-Purpose = Literal["views", "background", "relocate", "grow", "split", "start"]
-_PURPOSES: tuple[Purpose, ...] = ("views", "background", "relocate", "grow", "split", "start")
+Purpose = Literal["views", "background", "relocate", "grow", "split", "start", "sample"]
+_PURPOSES: tuple[Purpose, ...] = ("views", "background", "relocate", "grow", "split", "start", "sample")
 
 
 def random_numbers(seed: int, purpose: Purpose, step: int) -> np.random.Generator:

@@ -6,12 +6,14 @@ travel as NumPy arrays, from a GPU too.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from diorama.kernels import View
 from diorama.render.splats import Splats
 
 Floats = npt.NDArray[np.float32]
@@ -62,6 +64,19 @@ class Statistics:
     visible: Floats
 
 
+@dataclass(frozen=True, eq=False)
+class Drawn:
+    """What a camera sees: float32 rgb (H, W, 3) over black, alpha (H, W), depth (H, W), the sum of weight times z."""
+
+    rgb: Floats
+    alpha: Floats
+    depth: Floats
+
+
+Weigh = Callable[[Drawn], Floats]
+"""From a picture to maps (K, H, W): what its pixels count for."""
+
+
 class SplatTable(Protocol):
     """What a strategy may do with the splats; rows are float32 (M, 59), indices int64 (M,)."""
 
@@ -92,3 +107,7 @@ class SplatTable(Protocol):
     def statistics(self) -> Statistics: ...
 
     def clear_statistics(self) -> None: ...
+
+    def contribution(self, view: View, sh_degree: int, weigh: Weigh) -> Floats:
+        """What each splat adds to a camera's picture, float32 (K, N): sums over pixels of its blending weight times
+        each of `weigh`'s K maps; see `kernels.contribution`. The same on any thread count on the CPU."""

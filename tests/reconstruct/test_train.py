@@ -15,7 +15,7 @@ from diorama.capture.errors import InputError
 from diorama.capture.events import Evaluated, Event, Finished, Progressed, Started
 from diorama.capture.types import PosedScene, SparsePoints
 from diorama.reconstruct.train import LearningRates, Start, TrainConfig, TrainingDivergedError, train_splats
-from diorama.reconstruct.train.backends import Drawn, Shot, StepSettings, Target, open_backend
+from diorama.reconstruct.train.backends import Shot, StepSettings, Target, open_backend
 from diorama.render.rasterize import available_backends, rasterize, view_of
 
 from .conftest import SplatScene, true_splats
@@ -88,7 +88,7 @@ def test_native_and_twin_take_the_same_steps(splat_scene: SplatScene, absolute: 
         rgb = np.asarray(PIL.Image.open(scene.capture.image_path(frame)))
         mask = (rng.random(rgb.shape[:2]) > 0.1).astype(np.uint8) * 255
         targets.append(Target(view_of(scene.camera(frame), scene.cam_from_world[frame.name]), rgb, mask))
-    from diorama.reconstruct.train.table import rows_from_splats
+    from diorama.reconstruct.train.table import Drawn, rows_from_splats
 
     rows = rows_from_splats(true_splats(40, seed=3))
     rows += rng.normal(0, 0.05, rows.shape).astype(np.float32)

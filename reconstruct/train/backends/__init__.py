@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -72,19 +72,6 @@ class StepSettings:
     empty_weight: float = 0.0
 
 
-@dataclass(frozen=True, eq=False)
-class Drawn:
-    """What a camera sees: float32 rgb (H, W, 3) over black, alpha (H, W), depth (H, W), the sum of weight times z."""
-
-    rgb: Floats
-    alpha: Floats
-    depth: Floats
-
-
-Weigh = Callable[[Drawn], Floats]
-"""From a picture to maps (K, H, W): what its pixels count for."""
-
-
 class StepBackend(SplatTable, Protocol):
     """A table of splats that can be trained."""
 
@@ -103,10 +90,6 @@ class StepBackend(SplatTable, Protocol):
 
     def smooth(self, views: Sequence[View]) -> None:
         """Takes every splat's 3D filter anew from how finely these cameras sample it (see `smoothing`)."""
-
-    def contribution(self, view: View, sh_degree: int, weigh: Weigh) -> Floats:
-        """What each splat adds to a camera's picture, float32 (K, N): sums over pixels of its blending weight times
-        each of `weigh`'s K maps; see `kernels.contribution`. The same on any thread count on the CPU."""
 
     def state(self) -> Arrays:
         """Everything the next step depends on, as named float32 arrays: parameters, moments, statistics, smoothing."""

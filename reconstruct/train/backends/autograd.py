@@ -15,8 +15,8 @@ from diorama.render.backends.cuda import draw_tensors, weight_sums
 
 from ..photos import photo_at
 from ..smoothing import smoothing_of
-from ..table import LOG_SCALE, LOGIT_OPACITY, MEAN, QUAT, SH, Floats, Index, Statistics
-from . import Arrays, Drawn, Shot, ShotGradients, StepSettings, Target, Weigh
+from ..table import LOG_SCALE, LOGIT_OPACITY, MEAN, QUAT, SH, Drawn, Floats, Index, Statistics, Weigh
+from . import Arrays, Shot, ShotGradients, StepSettings, Target
 from .known import KnownLosses
 
 GROUPS = {

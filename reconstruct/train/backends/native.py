@@ -17,8 +17,8 @@ from diorama.kernels import GradientSums, SplatStatistics, StepConfig, View
 from ..geometry import Geometry
 from ..photos import photo_at
 from ..smoothing import smoothing_of
-from ..table import COLUMNS, Floats, Index, Statistics
-from . import Arrays, Drawn, Shot, ShotGradients, StepSettings, Target, Weigh
+from ..table import COLUMNS, Drawn, Floats, Index, Statistics, Weigh
+from . import Arrays, Shot, ShotGradients, StepSettings, Target
 
 LANES = 16
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
+from ..backends import Target
 from ..config import TrainConfig
 from ..table import SplatTable
 
@@ -21,8 +23,12 @@ class Strategy(Protocol):
         """Called after the optimizer's step number `step` (1 for the first), with the learning rate it used."""
 
 
-def make_strategy(config: TrainConfig) -> Strategy:
+def make_strategy(config: TrainConfig, targets: Sequence[Target] = ()) -> Strategy:
+    """The config's strategy; `targets` are the photos, which `fast` looks at."""
     from .classic import Classic
+    from .fast import Fast
     from .mcmc import Mcmc
 
+    if config.strategy == "fast":
+        return Fast(config, targets)
     return Mcmc(config) if config.strategy == "mcmc" else Classic(config)

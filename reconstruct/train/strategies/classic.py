@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from diorama.capture.transforms import rotation_from_quaternion
-
 from ..config import TrainConfig
 from ..schedule import random_numbers
-from ..table import LOG_SCALE, LOGIT_OPACITY, MEAN, QUAT, Index, SplatTable
+from ..table import LOG_SCALE, LOGIT_OPACITY, SplatTable
+from .densify import split
 from .mcmc import sigmoid
-
-SPLIT_SHRINK = 1.6
-"""A splat is split into two this much smaller."""
 
 
 class Classic:
@@ -50,24 +46,8 @@ class Classic:
         largest = np.exp(table.column(LOG_SCALE).max(axis=1))
         is_small = largest[wanted] <= self._classic.clone_scale
         clones = table.rows(wanted[is_small])
-        self._split(table, wanted[~is_small], step)
+        split(table, wanted[~is_small], random_numbers(self._config.seed, "split", step))
         table.append(clones)
-
-    def _split(self, table: SplatTable, index: Index, step: int) -> None:
-        """Two splats for each of `index`, drawn from its own distribution: one in its place, one at the end."""
-        if not len(index):
-            return
-        rows = table.rows(index)
-        generator = random_numbers(self._config.seed, "split", step)
-        draws = generator.standard_normal((2, len(index), 3)) * np.exp(rows[:, LOG_SCALE])
-        rotation = rotation_from_quaternion(rows[:, QUAT])
-        offsets = np.einsum("nij,snj->sni", rotation, draws).astype(np.float32)
-        rows[:, LOG_SCALE] -= np.float32(np.log(SPLIT_SHRINK))
-        first, second = rows.copy(), rows
-        first[:, MEAN] += offsets[0]
-        second[:, MEAN] += offsets[1]
-        table.replace(index, first)
-        table.append(second)
 
     def _prune(self, table: SplatTable, step: int) -> None:
         gone = sigmoid(table.column(LOGIT_OPACITY)[:, 0]) < self._classic.min_opacity
