@@ -6,16 +6,29 @@
 | `train_splats` -> `TrainResult` | loop.py |
 | `SplatTable`: the splats as rows that strategies edit | table.py |
 | `Strategy`: how many splats, and where | strategies/ |
+| `remove_floaters`: what is taken out at the end | floaters.py |
 | `StepBackend`: one training step | backends/ |
 | `Checkpoint` | checkpoint.py |
 """
 
-from .config import PRESETS, ClassicConfig, LearningRates, McmcConfig, ResolutionConfig, Start, TrainConfig
+from .config import (
+    PRESETS,
+    ClassicConfig,
+    FastConfig,
+    FloaterConfig,
+    LearningRates,
+    McmcConfig,
+    ResolutionConfig,
+    Start,
+    TrainConfig,
+)
 from .loop import TrainingDivergedError, TrainResult, train_splats
 
 __all__ = [
     "PRESETS",
     "ClassicConfig",
+    "FastConfig",
+    "FloaterConfig",
     "LearningRates",
     "McmcConfig",
     "ResolutionConfig",

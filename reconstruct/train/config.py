@@ -160,6 +160,31 @@ class FastConfig:
 
 
 @dataclass(frozen=True)
+class FloaterConfig:
+    """What is taken out at the end of a training, before export (see floaters.py).
+
+    remove: False keeps every splat.
+    min_weight: blending weight, in pixels, that a splat must have in some training view.
+    view_weight: blending weight, in pixels, from which on a view sees a splat.
+    error, error_factor: a splat is suspect whose pixels are off by more than this, 0 to 1, and by more than so many
+        times what is usual in the views, in every view that sees it.
+    few_views, few_share, nearness: so is one that at most so many views, or this share of all, see, in each of them at
+        less than this share of the depth that its pixels show.
+    max_loss: by how much the mean error of such a splat's pixels may grow without it, 0 to 1.
+    """
+
+    remove: bool = True
+    min_weight: float = 0.02
+    view_weight: float = 0.5
+    error: float = 0.1
+    error_factor: float = 3.0
+    few_views: int = 2
+    few_share: float = 0.05
+    nearness: float = 0.5
+    max_loss: float = 0.004
+
+
+@dataclass(frozen=True)
 class TrainConfig:
     """Everything that decides what comes out of a training; `backend` and `seed` included.
 
@@ -202,6 +227,7 @@ class TrainConfig:
     mcmc: McmcConfig = field(default_factory=McmcConfig)
     classic: ClassicConfig = field(default_factory=ClassicConfig)
     fast: FastConfig = field(default_factory=FastConfig)
+    floaters: FloaterConfig = field(default_factory=FloaterConfig)
 
     def __post_init__(self) -> None:
         """Raises InputError when a value cannot be trained with."""

@@ -13,7 +13,7 @@ stays where its own pixels get worse than the photos allow. So the worst that a 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,23 +36,26 @@ class Seen:
     """What the training views say about each of N splats.
 
     weight: (N,) the largest sum of blending weight, in pixels, in one view. views: (N,) int, how many views see it.
-    least_error: (N,) the smallest mean error of its pixels in a view that sees it, over the view's own mean error.
-    error: (N,) that mean error itself, 0 to 1, in the same view. nearness: (N,) the largest ratio of its depth to that
+    error: (N,) the smallest mean error of its pixels in a view that sees it, 0 to 1. usual_error: the median over all
+    views of a view's mean error. nearness: (N,) the largest ratio of its depth to that
     of its pixels in a view that sees it: 1 on a surface, less before it.
     """
 
     weight: Array
     views: npt.NDArray[np.int64]
-    least_error: Array
     error: Array
+    usual_error: float
     nearness: Array
 
 
 def remove_floaters(
-    table: SplatTable, targets: Sequence[Target], sh_degree: int, config: FloaterConfig
+    table: SplatTable, targets: Sequence[Target], sh_degree: int, config: FloaterConfig, exposures: Floats | None = None
 ) -> dict[str, int]:
-    """Takes floaters out of the table; how many for each of `REASONS`. The same whatever the thread count."""
-    found = find_floaters(table, targets, sh_degree, config)
+    """Takes floaters out of the table; how many for each of `REASONS`. The same whatever the thread count.
+
+    exposures: (len(targets), 3, 4), each photo's map from the splats' colours to its own (see exposure.py), or None.
+    """
+    found = find_floaters(table, targets, sh_degree, config, exposures)
     gone = np.zeros(table.count, np.bool_)
     for mask in found.values():
         gone |= mask
@@ -63,81 +66,70 @@ def remove_floaters(
 
 
 def find_floaters(
-    table: SplatTable, targets: Sequence[Target], sh_degree: int, config: FloaterConfig
+    table: SplatTable, targets: Sequence[Target], sh_degree: int, config: FloaterConfig, exposures: Floats | None = None
 ) -> dict[str, Bools]:
     """Which splats (N,) go, for each of `REASONS`; no splat for two."""
-    seen = look(table, targets, sh_degree, config)
+    seen = look(table, targets, sh_degree, config, exposures)
     unseen = seen.weight < config.min_weight
     few = seen.views <= max(config.few_views, config.few_share * len(targets))
-    contradicted = ~unseen & (seen.error > config.error) & (seen.least_error > config.error_factor)
+    contradicted = ~unseen & (seen.error > max(config.error, config.error_factor * seen.usual_error))
     floating = ~unseen & ~contradicted & few & (seen.nearness < config.nearness)
-    loss = _loss_without(table, targets, sh_degree, contradicted | floating)
+    loss = _loss_without(table, targets, sh_degree, contradicted | floating, exposures)
     contradicted &= loss < 0.0
     floating &= loss < config.max_loss
     return {"unseen": unseen, "contradicted": contradicted, "floating": floating}
 
 
-def look(table: SplatTable, targets: Sequence[Target], sh_degree: int, config: FloaterConfig) -> Seen:
+def look(
+    table: SplatTable, targets: Sequence[Target], sh_degree: int, config: FloaterConfig, exposures: Floats | None = None
+) -> Seen:
     """Gathers `Seen` from every training view."""
     count = table.count
     means = table.column(MEAN).astype(np.float64)
     weight, views = np.zeros(count), np.zeros(count, np.int64)
-    least_error, error, nearness = np.full(count, np.inf), np.full(count, np.inf), np.zeros(count)
-    for target in targets:
-        view_error: list[float] = []
-        rgb, mask = photo_at(target, target.view.width, target.view.height)
-        kept = _kept(rgb, mask)
+    error, nearness, view_errors = np.full(count, np.inf), np.zeros(count), list[float]()
+    for target, photo in _photos(targets, exposures):
 
-        def maps(
-            drawn: Drawn,
-            rgb: npt.NDArray[np.uint8] = rgb,
-            kept: Bools = kept,
-            told: list[float] = view_error,
-        ) -> Floats:
-            off = np.where(kept, _error(drawn, rgb), 0.0)
-            told.append(float(off.sum() / max(1, kept.sum())))
+        def maps(drawn: Drawn, photo: _Photo = photo) -> Floats:
+            off = np.where(photo.kept, photo.error(drawn), 0.0)
+            view_errors.append(float(off.sum() / max(1, photo.kept.sum())))
             depth = drawn.depth / np.maximum(drawn.alpha, 1e-6)
-            surface = np.where(kept & (drawn.alpha > 0.5), 1.0 / np.maximum(depth, 1e-9), 0.0)
-            return np.stack([kept, off, surface]).astype(np.float32)
+            surface = np.where(photo.kept & (drawn.alpha > 0.5), 1.0 / np.maximum(depth, 1e-9), 0.0)
+            return np.stack([photo.kept, off, surface]).astype(np.float32)
 
         total, wrong, inverse_depth = table.contribution(target.view, sh_degree, maps).astype(np.float64)
         weight = np.maximum(weight, total)
         sees = total >= config.view_weight
         views += sees
-        mean_error = wrong / np.maximum(total, 1e-12)
-        relative = mean_error / max(view_error[0], 1e-6)
-        smaller = sees & (relative < least_error)
-        least_error[smaller], error[smaller] = relative[smaller], mean_error[smaller]
+        error = np.where(sees, np.minimum(error, wrong / np.maximum(total, 1e-12)), error)
         matrix = np.asarray(target.view.cam_from_world, np.float64)
-        depth = means @ matrix[2, :3] + matrix[2, 3]
+        in_camera = means @ matrix[:, :3].T + matrix[:, 3]
+        depth = np.linalg.norm(in_camera, axis=1) if target.view.depth_is_distance else in_camera[:, 2]
         ratio = depth * inverse_depth / np.maximum(total, 1e-12)
         nearness = np.where(sees, np.maximum(nearness, ratio), nearness)
     nothing = views == 0
-    least_error[nothing] = error[nothing] = 0.0
-    nearness[nothing] = 1.0
-    return Seen(weight, views, least_error, error, nearness)
+    error[nothing], nearness[nothing] = 0.0, 1.0
+    return Seen(weight, views, error, float(np.median(view_errors)) if view_errors else 0.0, nearness)
 
 
-def _loss_without(table: SplatTable, targets: Sequence[Target], sh_degree: int, suspects: Bools) -> Array:
+def _loss_without(
+    table: SplatTable, targets: Sequence[Target], sh_degree: int, suspects: Bools, exposures: Floats | None
+) -> Array:
     """(N,): how much the mean error of a suspect's pixels grows, over all views, once all suspects are hidden."""
     if not suspects.any():
         return np.zeros(table.count)
     shown = table.column(LOGIT_OPACITY)
     hidden = np.where(suspects[:, None], np.float32(HIDDEN_LOGIT), shown)
     growth, weight = np.zeros(table.count), np.zeros(table.count)
-    for target in targets:
-        rgb, mask = photo_at(target, target.view.width, target.view.height)
-        kept = _kept(rgb, mask)
+    for target, photo in _photos(targets, exposures):
         without: list[Floats] = []
 
-        def remember(drawn: Drawn, rgb: npt.NDArray[np.uint8] = rgb, out: list[Floats] = without) -> Floats:
-            out.append(_error(drawn, rgb))
+        def remember(drawn: Drawn, photo: _Photo = photo, out: list[Floats] = without) -> Floats:
+            out.append(photo.error(drawn))
             return np.zeros((0, *drawn.alpha.shape), np.float32)
 
-        def compare(
-            drawn: Drawn, rgb: npt.NDArray[np.uint8] = rgb, kept: Bools = kept, before: list[Floats] = without
-        ) -> Floats:
-            return np.stack([kept, np.where(kept, before[0] - _error(drawn, rgb), 0.0)]).astype(np.float32)
+        def compare(drawn: Drawn, photo: _Photo = photo, before: list[Floats] = without) -> Floats:
+            return np.stack([photo.kept, np.where(photo.kept, before[0] - photo.error(drawn), 0.0)]).astype(np.float32)
 
         table.set_column(LOGIT_OPACITY, hidden)
         table.contribution(target.view, sh_degree, remember)
@@ -148,12 +140,25 @@ def _loss_without(table: SplatTable, targets: Sequence[Target], sh_degree: int, 
     return growth / np.maximum(weight, 1e-12)
 
 
-def _error(drawn: Drawn, rgb: npt.NDArray[np.uint8]) -> Floats:
-    """(H, W): mean absolute difference from the photo over the channels, 0 to 1."""
-    off: Floats = np.abs(np.clip(drawn.rgb, 0.0, 1.0) - rgb / np.float32(255.0)).mean(axis=-1)
-    return off
+@dataclass(frozen=True, eq=False)
+class _Photo:
+    """A photo (H, W, 3) in 0 to 1, which of its pixels count, and its exposure (3, 4) or None."""
+
+    rgb: Floats
+    kept: Bools
+    exposure: Floats | None
+
+    def error(self, drawn: Drawn) -> Floats:
+        """(H, W): mean absolute difference from the picture over the channels, 0 to 1."""
+        rgb = drawn.rgb if self.exposure is None else drawn.rgb @ self.exposure[:, :3].T + self.exposure[:, 3]
+        off: Floats = np.abs(np.clip(rgb, 0.0, 1.0) - self.rgb).mean(axis=-1)
+        return off
 
 
-def _kept(rgb: npt.NDArray[np.uint8], mask: npt.NDArray[np.uint8] | None) -> Bools:
-    kept: Bools = np.ones(rgb.shape[:2], np.bool_) if mask is None else mask > 0
-    return kept
+def _photos(targets: Sequence[Target], exposures: Floats | None) -> Iterator[tuple[Target, _Photo]]:
+    """One at a time: there may be thousands."""
+    for i, target in enumerate(targets):
+        rgb, mask = photo_at(target, target.view.width, target.view.height)
+        kept = np.ones(rgb.shape[:2], np.bool_) if mask is None else mask > 0
+        exposure = None if exposures is None else exposures[i]
+        yield target, _Photo(rgb.astype(np.float32) / np.float32(255.0), kept, exposure)

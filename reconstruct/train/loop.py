@@ -9,7 +9,7 @@ import math
 import os
 import resource
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ from ..views import TrainingView, hold_out_names, load_views
 from .backends import Shot, StepBackend, StepSettings, Target, open_backend
 from .checkpoint import Checkpoint, load_newest, save_checkpoint
 from .config import TrainConfig
+from .floaters import remove_floaters
 from .frame import train_from_world
 from .geometry import KnownGeometry, depth_weight_at, known_geometry
 from .initialize import first_rows
@@ -57,6 +58,7 @@ class TrainResult:
         `memory_bytes`.
     trained, held_out: names of frames. backend: the one used. resumed_from: the step it went on from, 0 for none.
     exposures: (len(trained), 3, 4), each trained photo's map from the splats' colours to its own; None when not learnt.
+    removed: how many splats were taken out at the end for each of `floaters.REASONS`; empty where none was looked for.
     """
 
     splats: Splats
@@ -69,6 +71,7 @@ class TrainResult:
     backend: str
     resumed_from: int = 0
     exposures: Floats | None = None
+    removed: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,6 +153,11 @@ def train_splats(
     resumed_from = progress.step
     smoother = Smoother([t.view for t in prepared.targets]) if config.antialiased else None
     _run(_Training(prepared, backend, strategy, learnt, smoother), progress, folder, on_event)
+    exposures = None if learnt.exposure is None else learnt.exposure.values()
+    removed: dict[str, int] = {}
+    if config.floaters.remove:
+        degree = sh_degree_at(config, progress.step)
+        removed = remove_floaters(backend, prepared.targets, degree, config.floaters, exposures)
 
     result = TrainResult(
         splats=transform_splats(_finished(backend, config), prepared.frame.inverse()),
@@ -161,7 +169,8 @@ def train_splats(
         train_from_world=prepared.frame,
         backend=prepared.backend,
         resumed_from=resumed_from,
-        exposures=None if learnt.exposure is None else learnt.exposure.values(),
+        exposures=exposures,
+        removed=removed,
     )
     save_training(result, config, out)
     on_event(Finished(STAGE, progress.seconds))
@@ -182,6 +191,7 @@ def save_training(result: TrainResult, config: TrainConfig, out: Path) -> Path:
         "iterations": result.steps,
         "seconds": round(result.seconds, 3),
         "splats": len(result.splats),
+        "removed": dict(result.removed),
         "backend": result.backend,
         "max_size_px": config.max_size_px,
         "trained": list(result.trained),
@@ -230,7 +240,8 @@ def _fingerprint(
 ) -> str:
     """What a checkpoint belongs to: the config, the photos as decoded with what is known of them, their cameras and the
     first splats."""
-    outcome = {k: v for k, v in dataclasses.asdict(config).items() if k not in ("checkpoint_every", "log_every")}
+    beside = ("checkpoint_every", "log_every", "floaters")
+    outcome = {k: v for k, v in dataclasses.asdict(config).items() if k not in beside}
     digest = hashlib.blake2b(digest_size=8)
     digest.update(json.dumps([outcome, backend], sort_keys=True).encode())
     for view in views:

@@ -45,13 +45,14 @@ def held_out_psnr(scene: PosedScene, result_splats: object, name: str) -> float:
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-@pytest.mark.parametrize("strategy", ["mcmc", "classic"])
+@pytest.mark.parametrize("strategy", ["mcmc", "classic", "fast"])
 def test_a_tiny_scene_is_learned(splat_scene: SplatScene, tmp_path: Path, backend: str, strategy: str) -> None:
     scene = splat_scene(views=12)
     events: list[Event] = []
     # A flat picture of the mean colour has 13.4 dB. Measured on the photo that was never shown: 28.3 to 28.9 dB after
     # 300 steps, 24.4 to 24.6 after 120, which is what the slow twin gets.
     steps, least_db = (120, 22.5) if backend == "torch" else (300, 26.5)
+    least_db -= 1.0 if strategy == "fast" else 0.0  # 26.4 to 26.9: it grows slowly, and here 150 splats are the cap
     config = replace(TINY, backend=backend, strategy=strategy, hold_out="view_05", steps=steps)  # type: ignore[arg-type]
     result = train_splats(scene, tmp_path / "out", config, on_event=events.append)
     assert held_out_psnr(scene, result.splats, "view_05.png") > least_db
@@ -74,7 +75,8 @@ def test_a_tiny_scene_is_learned(splat_scene: SplatScene, tmp_path: Path, backen
     assert sum(isinstance(e, Evaluated) for e in events) == len(logged)
     last = [e for e in events if isinstance(e, Progressed)][-1]
     assert (last.done, last.total) == (steps, steps)
-    assert last.detail == f"loss {record['history']['loss'][-1]:.3f}  {len(result.splats):,} splats"
+    trained = len(result.splats) + sum(result.removed.values())
+    assert last.detail == f"loss {record['history']['loss'][-1]:.3f}  {trained:,} splats"
 
 
 @pytest.mark.skipif("cpu" not in BACKENDS, reason="the native kernels are not built")

@@ -62,7 +62,7 @@ class Stop:
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-@pytest.mark.parametrize("strategy", ["mcmc", "classic"])
+@pytest.mark.parametrize("strategy", ["mcmc", "classic", "fast"])
 def test_interrupted_and_resumed_has_the_same_bytes(
     splat_scene: SplatScene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, backend: str, strategy: str
 ) -> None:
