@@ -14,7 +14,7 @@ help:
 	@echo "make demo       install into .venv, render demo footage, scan it, say where to look"
 	@echo "make test       ruff, mypy --strict, C++ warnings as errors, all tests"
 	@echo "make test-slow  what takes longer: sanitizers, wheels, end-to-end scans"
-	@echo "make gpu-check  tests and benchmark that need a CUDA device"
+	@echo "make gpu-check  tests and benchmark on a CUDA device, into docs/benchmarks.md"
 	@echo "make bench      benchmarks; prints what docs/benchmarks.md states"
 	@echo "make lint       ruff and mypy    make format  ruff format"
 
@@ -78,8 +78,11 @@ test: dev chromium lint
 test-slow: dev chromium
 	$(BIN)/python -m pytest -m "slow and not gpu"
 
+# Ends with 2 and one line where there is no CUDA device or no gsplat.
 gpu-check: dev
+	@$(BIN)/python bench/gpu.py --only-look
 	$(BIN)/python -m pytest -m gpu
+	$(BIN)/python bench/gpu.py --write docs/benchmarks.md
 
 bench: install
 	$(BIN)/python bench/step.py

@@ -28,7 +28,8 @@ SAME_SHAPE = 0.02
 
 @dataclass(frozen=True, eq=False)
 class Geometry:
-    """At a photo's size: depth (H, W) in training units, 0 for unknown, its weights, and 255 where nothing is seen."""
+    """At a photo's size: depth (H, W) as the kernels draw it, in training units, 0 for unknown, its weights, and 255
+    where nothing is seen."""
 
     depth: Floats | None
     confidence: Floats | None
@@ -60,11 +61,10 @@ class KnownGeometry:
             empty = np.where(resize_area(empty, width, height) >= KEPT, 255, 0).astype(np.uint8)
         if self.depth is None:
             return Geometry(None, None, empty)
-        place = _nearest(self.depth.depth.shape, self.taken, self.shown.scaled(width, height))
-        confidence = self.depth.confidence
-        return Geometry(
-            _taken_at(self.depth.depth, place), None if confidence is None else _taken_at(confidence, place), empty
-        )
+        shown = self.shown.scaled(width, height)
+        place = _nearest(self.depth.depth.shape, self.taken, shown)
+        confidence = None if self.depth.confidence is None else _taken_at(self.depth.confidence, place)
+        return Geometry(_taken_at(self.depth.depth, place) * _per_z(shown), confidence, empty)
 
 
 def known_geometry(
@@ -138,6 +138,16 @@ def _nearest(shape: tuple[int, ...], taken: Camera, shown: Camera) -> tuple[npt.
     column, row = np.floor(pixels).astype(np.int64).transpose(2, 0, 1)
     outside = (column < 0) | (row < 0) | (column >= width) | (row >= height)
     return np.where(outside, 0, row), np.where(outside, 0, column), outside.astype(np.int64)
+
+
+def _per_z(shown: Camera) -> Floats:
+    """What the kernels call depth, per z: 1, but the length of the ray (H, W) through a fisheye (see kernels.View)."""
+    if "FISHEYE" not in shown.model:
+        return np.ones((1, 1), np.float32)
+    x, y = np.meshgrid(np.arange(shown.width_px) + 0.5, np.arange(shown.height_px) + 0.5)
+    ideal = shown.unproject(np.stack([x, y], -1))
+    per_z: Floats = np.sqrt(1.0 + (ideal**2).sum(axis=-1)).astype(np.float32)
+    return per_z
 
 
 def _taken_at(values: Floats, place: tuple[npt.NDArray[np.int64], ...]) -> Floats:

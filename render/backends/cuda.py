@@ -1,4 +1,8 @@
-"""gsplat's CUDA rasterizer (https://github.com/nerfstudio-project/gsplat), 1.5 and later; optional."""
+"""gsplat's CUDA rasterizer (https://github.com/nerfstudio-project/gsplat), 1.5 and later; optional.
+
+Every argument given here is one that both 1.5 and 1.6 have; defaults that differ between them (`eps2d`, `packed`) are
+always spelled out, and of the record only `means2d` with its gradients and `radii` are read.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from diorama.capture.errors import InputError
 from diorama.kernels import View
 
 from ..splats import Splats
@@ -77,6 +82,30 @@ def weight_sums(
     return sums.T
 
 
+def lens_options(view: View, device: Any = None) -> dict[str, Any]:
+    """gsplat's arguments for a view's lens, none for a pinhole.
+
+    Lenses go through the unscented transform (3DGUT), whose projection has no backward pass in gsplat: the splats are
+    then evaluated in space (`with_eval3d`), which has one. There the centres in the picture get no gradient (the
+    classic strategy cannot work), nor do the means get one by depth (gsplat's issues 711 and 870).
+
+    Raises:
+        InputError: a lens that gsplat does not have.
+    """
+    import torch
+
+    if view.model == "pinhole":
+        return {}
+    if view.model == "equirectangular":
+        raise InputError("gsplat has no equirectangular camera; train and draw panoramas with --backend cpu.")
+    k = torch.tensor([list(view.distortion)], dtype=torch.float32, device=device)
+    through_space = {"with_ut": True, "with_eval3d": True}
+    if view.model == "fisheye":
+        return {"camera_model": "fisheye", "radial_coeffs": k, **through_space}
+    radial, tangential = k[:, [0, 1, 4, 5, 6, 7]].contiguous(), k[:, [2, 3]].contiguous()
+    return {"camera_model": "pinhole", "radial_coeffs": radial, "tangential_coeffs": tangential, **through_space}
+
+
 def _rasterization(
     means: Tensor,
     quats: Tensor,
@@ -90,12 +119,19 @@ def _rasterization(
     cam_from_world: Tensor | None = None,
     **options: Any,
 ) -> tuple[Tensor, Tensor, dict[str, Any]]:
-    """gsplat's result for one view by the picture model of `kernels.twin`."""
+    """gsplat's result for one view by the picture model of `kernels.twin`.
+
+    Raises:
+        InputError: a lens that gsplat does not have, or one together with anti-aliasing.
+    """
     import torch
     from gsplat import rasterization
 
     from diorama.kernels.twin import LOW_PASS_PX2, NEAR, smoothed
 
+    lens = lens_options(view, means.device)
+    if lens and antialiased:
+        raise InputError("gsplat cannot draw anti-aliased splats through a distorting lens; straighten the photos.")
     scales, opacities = torch.exp(log_scales), torch.sigmoid(logit_opacities)
     if smoothing is not None:
         scales, opacities = smoothed(scales, opacities, smoothing)
@@ -117,6 +153,7 @@ def _rasterization(
         eps2d=LOW_PASS_PX2,
         packed=False,
         rasterize_mode="antialiased" if antialiased else "classic",
+        **lens,
         **options,
     )
     return result

@@ -172,6 +172,14 @@ def test_a_coarse_map_is_looked_up_where_the_lens_saw_it() -> None:
     assert beyond.depth is not None and not beyond.depth[:, :40].any(), "outside of the photo nothing is known"
 
 
+def test_through_a_fisheye_depth_is_the_rays_length() -> None:
+    fisheye = Camera("OPENCV_FISHEYE", 60, 60, (30.0, 30.0, 30.0, 30.0, 0.0, 0.0, 0.0, 0.0))
+    wall = KnownGeometry(DepthMap(np.full((60, 60), 2.0, np.float32)), fisheye, fisheye).at(60, 60).depth
+    assert wall is not None
+    angle = np.hypot(29.5, 0.5) / 30.0  # an ideal fisheye: pixels per radian
+    assert wall[30, 59] == pytest.approx(2.0 / np.cos(angle), rel=1e-4)
+
+
 def test_the_weight_falls_exponentially() -> None:
     config = TrainConfig(steps=101, depth=DepthConfig(0.4, 0.1))
     assert depth_weight_at(config, 1) == pytest.approx(0.4)

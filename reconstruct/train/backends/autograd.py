@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from diorama.capture.errors import InputError
 from diorama.kernels import View, twin, twin_outputs
 from diorama.render.backends.cuda import draw_tensors, weight_sums
 
@@ -148,6 +149,11 @@ class AutogradSteps:
             rgb = rgb + (1.0 - alpha[..., None]) * back
             if not watch or not rgb.requires_grad:
                 return _Sight(rgb, alpha, depth)
+            if not record["means2d"].requires_grad:
+                raise InputError(
+                    "gsplat gives no gradient by centres through a distorting lens: use --strategy mcmc, or straighten "
+                    "the photos."
+                )
             record["means2d"].retain_grad()
             return _Sight(rgb, alpha, depth, record["means2d"], (record["radii"] > 0).reshape(self.count, -1).all(-1))
         shift = torch.zeros(self.count, 2, requires_grad=self._keeps_statistics)
