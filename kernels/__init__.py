@@ -24,6 +24,7 @@ from ._blocks import (
 )
 from ._machine import (
     free_memory,
+    photo_memory,
     set_photo_memory,
     set_simd_level,
     set_thread_count,
@@ -81,6 +82,7 @@ __all__ = [
     "median_depth",
     "pack",
     "photo_loss",
+    "photo_memory",
     "render",
     "render_backward",
     "render_features",

@@ -32,10 +32,16 @@ def set_thread_count(count: int) -> None:
     _native.set_thread_count(count)
 
 
+def photo_memory() -> int:
+    """Bytes that what is computed ahead of photos may take; see `set_photo_memory`."""
+    return _native.photo_memory()
+
+
 def set_photo_memory(megabytes: int) -> None:
     """How much memory what is computed ahead of photos may take, 36 bytes per pixel each; 2048 at first.
 
-    Photos that do not fit are computed again when they are used, about a millisecond each at 480x354.
+    Photos that do not fit are computed again when they are used, about a millisecond each at 480x354. The first that
+    fit stay, as long as they are used at all.
     """
     if megabytes < 0:
         raise ValueError(f"photos cannot take {megabytes} MB")

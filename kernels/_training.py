@@ -24,7 +24,9 @@ UNSEEN = np.float32(1e38)
 
 
 class Photo:
-    """A photo to train on: copied, with what the loss needs of it kept between steps (see `set_photo_memory`).
+    """A photo to train on, with what the loss needs of it kept between steps while it fits (see `set_photo_memory`).
+
+    Arrays are held, not copied, and must not be changed.
 
     Args:
         rgb: (H, W, 3) uint8 sRGB.
@@ -32,6 +34,7 @@ class Photo:
         depth: (H, W) float32 or None: z along the optical axis in the splats' units where it is known, elsewhere 0 or
             not a number; see `twin_geometry.depth_loss`. Pixels that the mask hides are not known.
         confidence: (H, W) float32 or None: weights of the depth, 0 or less for unknown; None for 1.
+        keep: False for a photo that is used once: nothing is kept of it.
         empty: (H, W) uint8 or None; where it is not 0 nothing is to be seen, see `twin_geometry.empty_loss`. The mask
             should hide these pixels, as their colour is the background's.
 
@@ -47,13 +50,15 @@ class Photo:
         *,
         confidence: Floats | None = None,
         empty: npt.NDArray[np.uint8] | None = None,
+        keep: bool = True,
     ) -> None:
         require_array(rgb, "rgb")
         named = {"mask": mask, "depth": depth, "confidence": confidence, "empty": empty}
         for name, array in named.items():
             if array is not None:
                 require_array(array, name)
-        self.native = _native.photo(rgb, **named)
+        self.native = _native.photo(rgb, **named, keep=keep)
+        self._arrays = (rgb, *named.values())  # the native photo looks into them
         self.height, self.width = rgb.shape[:2]
 
 

@@ -248,7 +248,8 @@ void ellipses_into(Context& context, const Array& centres, const Array& extents)
 }
 
 std::unique_ptr<Photo> make_photo(const Input& rgb, const std::optional<Input>& mask, const std::optional<Input>& depth,
-                                  const std::optional<Input>& confidence, const std::optional<Input>& empty) {
+                                  const std::optional<Input>& confidence, const std::optional<Input>& empty,
+                                  bool keep) {
   PhotoBytes photo;
   photo.rgb = data_of<const std::uint8_t>(rgb, "rgb", {-1, -1, 3}, "uint8(H, W, 3)");
   const auto h = static_cast<std::int64_t>(rgb.shape(0)), w = static_cast<std::int64_t>(rgb.shape(1));
@@ -263,7 +264,7 @@ std::unique_ptr<Photo> make_photo(const Input& rgb, const std::optional<Input>& 
   };
   photo.mask = bytes(mask, "mask"), photo.empty = bytes(empty, "empty");
   photo.depth = floats(depth, "depth"), photo.confidence = floats(confidence, "confidence");
-  return std::make_unique<Photo>(photo);
+  return std::make_unique<Photo>(photo, keep);
 }
 
 std::vector<double> geometry_loss_into(const Input& depth, const Input& alpha, Photo& photo, float depth_weight,
@@ -490,6 +491,7 @@ void bind_machine(nb::module_& m) {
   m.def("set_thread_count", &set_thread_count);
   m.def("photo_memory", &photo_memory);
   m.def("set_photo_memory", &set_photo_memory);
+  m.def("photo_preparations", &photo_preparations);
   m.def("free_workspaces", &free_workspaces);
 }
 
@@ -503,7 +505,7 @@ NB_MODULE(_native, m) {
   nb::class_<Photo>(m, "Photo");
   m.def("camera", &make_camera);
   m.def("photo", &make_photo, nb::arg("rgb"), nb::arg("mask").none(), nb::arg("depth").none(),
-        nb::arg("confidence").none(), nb::arg("empty").none());
+        nb::arg("confidence").none(), nb::arg("empty").none(), nb::arg("keep"));
   m.def("render", &render_into, nb::arg("blocks"), nb::arg("count"), nb::arg("camera"), nb::arg("sh_degree"),
         nb::arg("red"), nb::arg("green"), nb::arg("blue"), nb::arg("rgb"), nb::arg("alpha"), nb::arg("depth"),
         nb::arg("antialiased"), nb::arg("smoothing").none());

@@ -5,7 +5,7 @@
 
 namespace diorama {
 
-// Photos that hold planes, the one used last at the end.
+// Photos that hold planes of their own, the one used last at the end; and the spare planes, with whose they are.
 class PhotoCache {
  public:
   static PhotoCache& the() {
@@ -13,33 +13,70 @@ class PhotoCache {
     return *cache;
   }
   static std::size_t bytes_of(const Photo& photo) {
-    const std::size_t planes = 9 + (photo.mask_.empty() ? 0 : 1) + (photo.depth_.empty() ? 0 : 2) + (photo.empty_.empty() ? 0 : 1);
-    return PlaneLayout::of(photo.width_, photo.height_).size * planes * sizeof(float);
+    const PhotoBytes& b = photo.bytes_;
+    const std::size_t planes = 9 + (b.mask ? 1 : 0) + (b.depth ? 2 : 0) + (b.empty ? 1 : 0);
+    return PlaneLayout::of(b.width, b.height).size * planes * sizeof(float);
   }
 
-  void use_now(Photo* photo) {
+  void enter(const Photo& photo) {
     std::lock_guard<std::mutex> lock(mutex_);
-    users_.remove(photo);
-    users_.push_back(photo);
+    keeping_ += photo.keep_;
   }
-  // Room for a photo's planes: somebody's old ones where the limit asks for it, else new ones.
-  std::unique_ptr<PhotoPlanes> make_room(const Photo* wanting) {
+  void leave(const Photo& photo) {
     std::lock_guard<std::mutex> lock(mutex_);
+    keeping_ -= photo.keep_;
+    if (spare_of_ == &photo) spare_of_ = nullptr;
+    if (!photo.planes_) return;
+    holders_.remove(const_cast<Photo*>(&photo));
+    used_ -= bytes_of(photo);
+  }
+  void note_use(Photo* photo) {
+    std::lock_guard<std::mutex> lock(mutex_);
+    if (photo->keep_) photo->last_use_ = ++clock_;
+    if (!photo->planes_) return;
+    holders_.remove(photo);
+    holders_.push_back(photo);
+  }
+  // Planes for this photo alone, counted as its own; or null when there is no room. In two rounds of a shuffled order
+  // no photo waits for longer than twice their number: who does is not in use any more.
+  std::unique_ptr<PhotoPlanes> take_room(const Photo& photo) {
+    std::lock_guard<std::mutex> lock(mutex_);
+    if (!photo.keep_) return nullptr;
     std::unique_ptr<PhotoPlanes> freed;
-    while (!users_.empty() && used_ + bytes_of(*wanting) > limit_) {
-      Photo* oldest = users_.front();
-      users_.pop_front();
+    while (!holders_.empty() && used_ + bytes_of(photo) > limit_) {
+      Photo* oldest = holders_.front();
+      if (clock_ - oldest->last_use_ <= 2 * keeping_ && used_ <= limit_) break;
+      holders_.pop_front();
       used_ -= bytes_of(*oldest);
       freed = std::move(oldest->planes_);
     }
-    used_ += bytes_of(*wanting);
+    if (used_ + bytes_of(photo) > limit_) return nullptr;
+    used_ += bytes_of(photo);
     return freed ? std::move(freed) : std::make_unique<PhotoPlanes>();
   }
-  void forget(Photo* photo) {
+  void give_room_back(const Photo& photo) {
     std::lock_guard<std::mutex> lock(mutex_);
-    if (!photo->planes_) return;
-    users_.remove(photo);
-    used_ -= bytes_of(*photo);
+    used_ -= bytes_of(photo);
+  }
+  // The spare planes, and whether they are this photo's already. They are touched in one's turn only.
+  PhotoPlanes& spare_for(const Photo* photo, bool* is_ready) {
+    std::lock_guard<std::mutex> lock(mutex_);
+    *is_ready = spare_of_ == photo;
+    spare_of_ = nullptr;
+    return spare_;
+  }
+  void spare_is_of(const Photo* photo) {
+    std::lock_guard<std::mutex> lock(mutex_);
+    spare_of_ = photo;
+  }
+
+  void note_preparation() {
+    std::lock_guard<std::mutex> lock(mutex_);
+    ++preparations_;
+  }
+  std::size_t preparations() {
+    std::lock_guard<std::mutex> lock(mutex_);
+    return preparations_;
   }
   void set_limit(std::size_t bytes) {
     std::lock_guard<std::mutex> lock(mutex_);
@@ -52,39 +89,44 @@ class PhotoCache {
 
  private:
   std::mutex mutex_;
-  std::list<Photo*> users_;
-  std::size_t used_ = 0, limit_ = std::size_t{2} << 30;
+  std::list<Photo*> holders_;
+  std::size_t used_ = 0, limit_ = std::size_t{2} << 30, clock_ = 0, keeping_ = 0, preparations_ = 0;
+  PhotoPlanes spare_;
+  const Photo* spare_of_ = nullptr;
 };
 
-Photo::Photo(const PhotoBytes& p) : width_(p.width), height_(p.height) {
-  const std::size_t pixels = static_cast<std::size_t>(p.width) * p.height;
-  rgb_.assign(p.rgb, p.rgb + 3 * pixels);
-  if (p.mask) mask_.assign(p.mask, p.mask + pixels);
-  if (p.depth) depth_.assign(p.depth, p.depth + pixels);
-  if (p.depth && p.confidence) confidence_.assign(p.confidence, p.confidence + pixels);
-  if (p.empty) empty_.assign(p.empty, p.empty + pixels);
-}
+Photo::Photo(const PhotoBytes& photo, bool keep) : bytes_(photo), keep_(keep) { PhotoCache::the().enter(*this); }
 
-Photo::~Photo() { PhotoCache::the().forget(this); }
+Photo::~Photo() { PhotoCache::the().leave(*this); }
 
 const PhotoPlanes& Photo::planes(const Level& level, Pool& pool) {
+  PhotoCache& cache = PhotoCache::the();
   if (!planes_) {
-    planes_ = PhotoCache::the().make_room(this);
-    try {
-      const auto given = [](const auto& values) { return values.empty() ? nullptr : values.data(); };
-      level.prepare_photo({width_, height_, rgb_.data(), given(mask_), given(depth_), given(confidence_), given(empty_)},
-                          *planes_, pool);
-    } catch (...) {
-      PhotoCache::the().forget(this);
-      planes_.reset();
-      throw;
+    if (std::unique_ptr<PhotoPlanes> own = cache.take_room(*this)) {
+      try {
+        level.prepare_photo(bytes_, *own, pool);
+      } catch (...) {
+        cache.give_room_back(*this);
+        throw;
+      }
+      planes_ = std::move(own);
+      cache.note_preparation();
     }
   }
-  PhotoCache::the().use_now(this);
-  return *planes_;
+  cache.note_use(this);
+  if (planes_) return *planes_;
+  bool is_ready = false;
+  PhotoPlanes& spare = cache.spare_for(this, &is_ready);
+  if (!is_ready) {
+    level.prepare_photo(bytes_, spare, pool);
+    cache.note_preparation();
+  }
+  cache.spare_is_of(this);
+  return spare;
 }
 
 void set_photo_memory(std::size_t bytes) { PhotoCache::the().set_limit(bytes); }
+std::size_t photo_preparations() { return PhotoCache::the().preparations(); }
 std::size_t photo_memory() { return PhotoCache::the().limit(); }
 
 }  // namespace diorama

@@ -3,34 +3,37 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <vector>
 
 #include "level.h"
 
 namespace diorama {
 
-// A photo keeps its bytes. Its planes (36 bytes per pixel; 4 more with a mask, 8 with depth, 4 with emptiness) are computed at first use and kept; when all photos' planes
-// together pass the limit, those of the photo that was used longest ago make room.
+// A photo's planes (36 bytes per pixel; 4 more with a mask, 8 with depth, 4 with emptiness) are computed at first use and
+// kept while all photos' planes together stay below the limit. A training walks through its photos in ever new orders,
+// so that the one used longest ago is as likely to come next as any: planes that are kept stay, and photos that found
+// no room share a spare set. Only planes that have long been left alone make room.
 class Photo {
  public:
-  explicit Photo(const PhotoBytes& photo);   // all of it is copied
+  // The arrays are not copied: they must outlive the photo and not change. Without `keep` it always uses the spare set.
+  Photo(const PhotoBytes& photo, bool keep);
   ~Photo();
   Photo(const Photo&) = delete;
   Photo& operator=(const Photo&) = delete;
 
-  int width() const { return width_; }
-  int height() const { return height_; }
-  const PhotoPlanes& planes(const Level& level, Pool& pool);   // in one's turn only
+  int width() const { return bytes_.width; }
+  int height() const { return bytes_.height; }
+  const PhotoPlanes& planes(const Level& level, Pool& pool);   // for this turn only
 
  private:
   friend class PhotoCache;
-  int width_, height_;
-  std::vector<std::uint8_t> rgb_, mask_, empty_;
-  std::vector<float> depth_, confidence_;
+  const PhotoBytes bytes_;
+  const bool keep_;
   std::unique_ptr<PhotoPlanes> planes_;
+  std::size_t last_use_ = 0;
 };
 
 void set_photo_memory(std::size_t bytes);   // 2 GB at first
 std::size_t photo_memory();
+std::size_t photo_preparations();           // how often planes were computed
 
 }  // namespace diorama

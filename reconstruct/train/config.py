@@ -200,6 +200,8 @@ class TrainConfig:
     exposure: affine learns a map of colours for every photo (see exposure.py). For photos that were metered anew each
         time: without such differences it costs up to 1 dB at new places, and nothing of what colours are corrected for.
     sparse_adam: splats that no photo of a step shows keep still, instead of going on by their old momentum.
+    photo_memory_mb: that decoded photos, and what the cpu backend works out of them, may take; None for half of what
+        is free. Photos that do not fit are decoded again each time, ahead of their use.
     checkpoint_every, log_every: steps.
     """
 
@@ -219,6 +221,7 @@ class TrainConfig:
     antialiased: bool = False
     exposure: Exposure = "none"
     sparse_adam: bool = False
+    photo_memory_mb: int | None = None
     checkpoint_every: int = 500
     log_every: int = 100
     learning_rates: LearningRates = field(default_factory=LearningRates)
@@ -243,6 +246,7 @@ class TrainConfig:
             "depth.weight": (0.0 <= self.depth.weight < math.inf, "at least 0"),
             "depth.weight_final": (0.0 < self.depth.weight_final < math.inf, "above 0"),
             "seed": (0 <= self.seed < 2**31, "0 to 2147483647"),
+            "photo_memory_mb": (self.photo_memory_mb is None or self.photo_memory_mb >= 0, "at least 0"),
             "checkpoint_every": (self.checkpoint_every >= 1, "at least 1"),
             "log_every": (self.log_every >= 1, "at least 1"),
             "exposure": (self.exposure in get_args(Exposure), "none or affine"),

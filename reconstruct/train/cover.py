@@ -6,7 +6,7 @@ colour is put behind it, so that training starts with every pixel covered and ha
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,7 +34,7 @@ class Cover:
     radii: Array
 
 
-def cover_views(points: Array, targets: Sequence[Target], cells: int, most: int) -> Cover:
+def cover_views(points: Array, targets: Iterable[Target], cells: int, most: int) -> Cover:
     """At most `most` splats for the cells without points, `cells` along a photo's longer side.
 
     Views are taken in turn; what was added for one counts as covered for the next.

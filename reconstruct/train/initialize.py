@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -27,7 +27,7 @@ def first_rows(
     rgb_srgb: npt.NDArray[np.uint8],
     cameras: Sequence[Pose],
     config: TrainConfig,
-    targets: Sequence[Target] = (),
+    targets: Iterable[Target] = (),
 ) -> Floats:
     """Rows (N, 59) of the first splats, 1 <= N <= `config.max_splats`.
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 import math
 import os
 import resource
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,20 +19,18 @@ from diorama.capture.errors import InputError
 from diorama.capture.events import Evaluated, Finished, OnEvent, Progressed, Started, Warned, ignore
 from diorama.capture.transforms import Sim3
 from diorama.capture.types import PosedScene
-from diorama.render.rasterize import choose_backend, view_of
 from diorama.render.splats import Splats
 from diorama.render.transform import transform_splats
 
-from ..views import TrainingView, hold_out_names, load_views
 from .backends import Shot, StepBackend, StepSettings, Target, open_backend
 from .checkpoint import Checkpoint, load_newest, save_checkpoint
 from .config import TrainConfig
 from .floaters import remove_floaters
-from .frame import train_from_world
-from .geometry import KnownGeometry, depth_weight_at, known_geometry
-from .initialize import first_rows
+from .geometry import depth_weight_at
 from .interrupt import StopSignals
 from .learnt import Learnt
+from .photos import AHEAD, kernel_memory
+from .prepare import Prepared, prepare
 from .resolution import scale_at, scaled_view
 from .schedule import background_at, means_learning_rate, sh_degree_at, views_at
 from .smoothing import Smoother, bake
@@ -75,24 +72,10 @@ class TrainResult:
 
 
 @dataclass(frozen=True, eq=False)
-class _Prepared:
-    """What a training starts from, all of it derived from the scene and the config."""
-
-    config: TrainConfig
-    backend: str
-    trained: tuple[str, ...]
-    held_out: tuple[str, ...]
-    frame: Sim3
-    targets: tuple[Target, ...]
-    rows: Floats
-    fingerprint: str
-
-
-@dataclass(frozen=True, eq=False)
 class _Training:
     """What takes the steps."""
 
-    prepared: _Prepared
+    prepared: Prepared
     backend: StepBackend
     strategy: Strategy
     learnt: Learnt
@@ -123,15 +106,24 @@ def train_splats(
 
     Goes on from the newest whole checkpoint in `out/checkpoints` when it belongs to the same frames and config; on one
     thread the result then has the same bytes as without the break. Ctrl-C and SIGTERM write a checkpoint, then
-    KeyboardInterrupt rises. Leaves `out/training.json`. Memory: 3 bytes per pixel of all photos and about 2 kB per
-    splat on the `cpu` backend, besides what it keeps per photo (see `backends.native`).
+    KeyboardInterrupt rises. Leaves `out/training.json`. Memory: `config.photo_memory_mb`, and about 2 kB per splat on
+    the `cpu` backend.
 
     Raises:
         InputError: no frame to train on, an unreadable photo, an option or backend that cannot be used, a full disk.
         TrainingDivergedError: the loss is no longer a number; the last checkpoint is kept.
     """
     config = config or TrainConfig()
-    prepared = _prepare(scene, config, depth_maps)
+    prepared = prepare(scene, config, depth_maps)
+    try:
+        with kernel_memory(prepared.memory_bytes - prepared.photos.kept_bytes):
+            return _train(prepared, out, on_event)
+    finally:
+        prepared.photos.close()
+
+
+def _train(prepared: Prepared, out: Path, on_event: OnEvent) -> TrainResult:
+    config = prepared.config
     on_event(Started(STAGE, config.steps))
     folder = out / "checkpoints"
     found = load_newest(folder, prepared.fingerprint, lambda text: on_event(Warned(STAGE, text)))
@@ -139,25 +131,25 @@ def train_splats(
     backend = open_backend(
         prepared.backend,
         prepared.rows,
-        prepared.targets,
+        prepared.photos,
         config.max_splats,
         statistics=strategy.needs_statistics,
         antialiased=config.antialiased,
         absolute=strategy.absolute_gradients,
     )
-    learnt, progress = Learnt(config, len(prepared.targets)), _Progress()
+    learnt, progress = Learnt(config, len(prepared.photos)), _Progress()
     if found is not None:
         backend.restore({name: array for name, array in found.state.items() if "/" not in name})
         learnt.restore(found.state)
         progress = _Progress(found.step, found.seconds, found.history)
     resumed_from = progress.step
-    smoother = Smoother([t.view for t in prepared.targets]) if config.antialiased else None
+    smoother = Smoother(prepared.photos.views) if config.antialiased else None
     _run(_Training(prepared, backend, strategy, learnt, smoother), progress, folder, on_event)
     exposures = None if learnt.exposure is None else learnt.exposure.values()
     removed: dict[str, int] = {}
     if config.floaters.remove:
         degree = sh_degree_at(config, progress.step)
-        removed = remove_floaters(backend, prepared.targets, degree, config.floaters, exposures)
+        removed = remove_floaters(backend, prepared.photos, degree, config.floaters, exposures)
 
     result = TrainResult(
         splats=transform_splats(_finished(backend, config), prepared.frame.inverse()),
@@ -207,52 +199,6 @@ def save_training(result: TrainResult, config: TrainConfig, out: Path) -> Path:
     beside.write_text(json.dumps(record, indent=1, allow_nan=False), encoding="utf-8")
     beside.replace(path)
     return path
-
-
-def _prepare(scene: PosedScene, config: TrainConfig, depth_maps: Path | None) -> _Prepared:
-    backend = choose_backend(config.backend)
-    names = [frame.name for frame in scene.registered]
-    if not names:
-        raise InputError("No frame of this scene has a camera pose, so there is nothing to train on; run pose first.")
-    held_out = hold_out_names(names, config.hold_out)
-    trained = [name for name in names if name not in set(held_out)]
-    views = load_views(scene, trained, config.max_size_px)
-    frame = train_from_world([v.cam_from_world for v in views], scene.points.xyz)
-    cameras = [frame.transform_camera(v.cam_from_world) for v in views]
-    known = known_geometry(
-        scene, trained, [v.camera for v in views], [v.empty for v in views], config, frame.scale, depth_maps
-    )
-    targets = [
-        Target(view_of(v.camera, camera), v.rgb, v.mask, geometry)
-        for v, camera, geometry in zip(views, cameras, known, strict=True)
-    ]
-    rows = first_rows(frame.apply(scene.points.xyz), scene.points.rgb_srgb, cameras, config, targets)
-    fingerprint = _fingerprint(config, backend, views, known, rows)
-    return _Prepared(config, backend, tuple(trained), tuple(held_out), frame, tuple(targets), rows, fingerprint)
-
-
-def _fingerprint(
-    config: TrainConfig,
-    backend: str,
-    views: Sequence[TrainingView],
-    known: Sequence[KnownGeometry | None],
-    rows: Floats,
-) -> str:
-    """What a checkpoint belongs to: the config, the photos as decoded with what is known of them, their cameras and the
-    first splats."""
-    beside = ("checkpoint_every", "log_every", "floaters")
-    outcome = {k: v for k, v in dataclasses.asdict(config).items() if k not in beside}
-    digest = hashlib.blake2b(digest_size=8)
-    digest.update(json.dumps([outcome, backend], sort_keys=True).encode())
-    for view in views:
-        digest.update(f"{view.name} {view.camera}".encode())
-        digest.update(view.cam_from_world.matrix().tobytes())
-        digest.update(view.rgb.tobytes())
-        digest.update(b"" if view.mask is None else view.mask.tobytes())
-    for geometry in known:
-        digest.update(b"" if geometry is None else geometry.digest())
-    digest.update(rows.tobytes())
-    return digest.hexdigest()
 
 
 def _run(training: _Training, progress: _Progress, folder: Path, on_event: OnEvent) -> None:
@@ -328,12 +274,14 @@ def _step(training: _Training, step: int) -> None:
 
 def _shots(training: _Training, step: int) -> list[Shot]:
     """The photos of a step, at the step's size."""
-    config, targets, exposure = training.prepared.config, training.prepared.targets, training.learnt.exposure
-    longest_px = max(max(t.view.width, t.view.height) for t in targets)
-    scale = scale_at(config, step, longest_px)
+    config, photos, exposure = training.prepared.config, training.prepared.photos, training.learnt.exposure
+    scale = scale_at(config, step, photos.longest_px)
+    if not photos.is_whole:
+        ahead = range(step, min(config.steps, step + AHEAD) + 1)
+        photos.expect(target for soon in ahead for target in views_at(config, soon, len(photos)))
     return [
-        Shot(target, scaled_view(targets[target].view, scale), None if exposure is None else exposure.value(target))
-        for target in views_at(config, step, len(targets))
+        Shot(target, scaled_view(photos.views[target], scale), None if exposure is None else exposure.value(target))
+        for target in views_at(config, step, len(photos))
     ]
 
 
@@ -350,9 +298,9 @@ def _log(training: _Training, progress: _Progress, step_ms: float, on_event: OnE
             f"Training diverged before step {progress.step}: the loss is {loss}; lower the learning rates, or leave "
             "out photos that do not belong to the scene."
         )
-    targets, exposure = training.prepared.targets, training.learnt.exposure
-    chosen = views_at(config, progress.step, len(targets))[0]
-    picture = backend.picture(targets[chosen].view, sh_degree_at(config, progress.step))
+    photos, exposure = training.prepared.photos, training.learnt.exposure
+    chosen = views_at(config, progress.step, len(photos))[-1]
+    picture = backend.picture(photos.views[chosen], sh_degree_at(config, progress.step))
     if exposure is not None:
         matrix = exposure.value(chosen)
         picture = picture @ matrix[:, :3].T + matrix[:, 3]
@@ -360,7 +308,7 @@ def _log(training: _Training, progress: _Progress, step_ms: float, on_event: OnE
         "step": progress.step,
         "loss": loss,
         "splats": backend.count,
-        "psnr_db": _psnr(picture, targets[chosen]),
+        "psnr_db": _psnr(picture, photos[chosen]),
         "seconds": progress.seconds,
         "step_ms": step_ms,
         "memory_bytes": _memory_bytes(),

@@ -84,20 +84,27 @@ Camera camera_of(int width, int height) {
   return c;
 }
 
-std::unique_ptr<Photo> photo_of(int width, int height, const char* mask) {
-  const std::size_t pixels = static_cast<std::size_t>(width) * height;
-  std::vector<std::uint8_t> rgb(3 * pixels), hides(pixels);
-  for (std::size_t i = 0; i < rgb.size(); ++i) rgb[i] = static_cast<std::uint8_t>(i * 7 + i / 200);
-  for (std::size_t i = 0; i < pixels; ++i) hides[i] = std::strcmp(mask, "all") == 0 ? 0 : i % 5 != 0;
-  std::vector<float> depth(pixels), confidence(pixels);
-  for (std::size_t i = 0; i < pixels; ++i) depth[i] = i % 7 ? 1.f + .01f * static_cast<float>(i % 300) : kNaN;
-  for (std::size_t i = 0; i < pixels; ++i) confidence[i] = static_cast<float>(i % 3);
-  PhotoBytes photo;
-  photo.width = width, photo.height = height, photo.rgb = rgb.data();
-  if (std::strcmp(mask, "none") == 0) return std::make_unique<Photo>(photo);
-  photo.mask = photo.empty = hides.data(), photo.depth = depth.data(), photo.confidence = confidence.data();
-  return std::make_unique<Photo>(photo);
-}
+// A photo with the arrays that it looks into.
+struct OwnedPhoto {
+  std::vector<std::uint8_t> rgb, hides;
+  std::vector<float> depth, confidence;
+  std::unique_ptr<Photo> photo;
+  OwnedPhoto(int width, int height, const char* mask) {
+    const std::size_t pixels = static_cast<std::size_t>(width) * height;
+    rgb.resize(3 * pixels), hides.resize(pixels), depth.resize(pixels), confidence.resize(pixels);
+    for (std::size_t i = 0; i < rgb.size(); ++i) rgb[i] = static_cast<std::uint8_t>(i * 7 + i / 200);
+    for (std::size_t i = 0; i < pixels; ++i) hides[i] = std::strcmp(mask, "all") == 0 ? 0 : i % 5 != 0;
+    for (std::size_t i = 0; i < pixels; ++i) depth[i] = i % 7 ? 1.f + .01f * static_cast<float>(i % 300) : kNaN;
+    for (std::size_t i = 0; i < pixels; ++i) confidence[i] = static_cast<float>(i % 3);
+    PhotoBytes bytes;
+    bytes.width = width, bytes.height = height, bytes.rgb = rgb.data();
+    if (std::strcmp(mask, "none") != 0) {
+      bytes.mask = bytes.empty = hides.data();
+      bytes.depth = depth.data(), bytes.confidence = confidence.data();
+    }
+    photo = std::make_unique<Photo>(bytes, std::strcmp(mask, "all") != 0);
+  }
+};
 
 void read_outputs(Workspace& ws, Pool& pool, const Level& level, Cloud& cloud, Blocks& gradients, std::size_t pixels) {
   const auto count = static_cast<std::size_t>(cloud.count);
@@ -139,7 +146,8 @@ void draw_and_return(Cloud& cloud, const Camera& camera, const Level& level) {
 
 void lose(int width, int height, const char* mask, const Level& level) {
   const std::size_t values = static_cast<std::size_t>(width) * height * 3;
-  const std::unique_ptr<Photo> photo = photo_of(width, height, mask);
+  const OwnedPhoto owned(width, height, mask);
+  Photo* photo = owned.photo.get();
   std::vector<float> rgb(values, .4f), gradient(values);
   WorkspaceLoan ws;
   Turn turn;
@@ -223,7 +231,7 @@ void ordinary(const Level& level) {
       Cloud cloud(count, 5);
       const Camera camera = camera_of(size.width, size.height);
       draw_and_return(cloud, camera, level);
-      train(cloud, camera, *photo_of(size.width, size.height, "none"), level, 4, count % 2 == 0);
+      train(cloud, camera, *OwnedPhoto(size.width, size.height, "none").photo, level, 4, count % 2 == 0);
     }
   for (const char* mask : {"none", "some", "all"})
     for (const Size size : kSizes) lose(size.width, size.height, mask, level);
@@ -235,7 +243,7 @@ void degenerate(const Level& level) {
     spoil(cloud);
     const Camera camera = camera_of(75, 66);
     draw_and_return(cloud, camera, level);
-    train(cloud, camera, *photo_of(75, 66, mask), level, 4, true);
+    train(cloud, camera, *OwnedPhoto(75, 66, mask).photo, level, 4, true);
   }
   Cloud huge(40, 7, 1.f);
   draw_and_return(huge, camera_of(150, 90), level);
@@ -246,14 +254,15 @@ void strips(const Level& level) {
     Cloud cloud(60, 8, -1.f);
     const Camera camera = camera_of(size.width, size.height);
     draw_and_return(cloud, camera, level);
-    train(cloud, camera, *photo_of(size.width, size.height, "some"), level, 2, false);
+    train(cloud, camera, *OwnedPhoto(size.width, size.height, "some").photo, level, 2, false);
   }
 }
 
 // Callers at the same time: splats of their own, some photos shared, planes thrown out between them.
 void together(const Level& level) {
   constexpr int kCallers = 4;
-  const std::unique_ptr<Photo> shared = photo_of(60, 50, "some");
+  const OwnedPhoto owned(60, 50, "some");
+  Photo* shared = owned.photo.get();
   std::vector<std::thread> callers;
   for (int caller = 0; caller < kCallers; ++caller)
     callers.emplace_back([&, caller] {
@@ -262,7 +271,7 @@ void together(const Level& level) {
       for (int round = 0; round < 3; ++round) {
         draw_and_return(cloud, camera, level);
         train(cloud, camera, *shared, level, 2, caller % 2 == 0);
-        train(cloud, camera, *photo_of(60, 50, "none"), level, 1, false);
+        train(cloud, camera, *OwnedPhoto(60, 50, "none").photo, level, 1, false);
         lose(40 + caller, 30, "some", level);
         if (caller == 0) set_photo_memory(round % 2 ? std::size_t{1} << 30 : 0);
         if (caller == 1) set_thread_count(2 + round);

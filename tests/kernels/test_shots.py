@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
@@ -180,3 +181,58 @@ def test_sums_of_another_size_are_refused() -> None:
         accumulate_step(GradientSums.zeros(COUNT + 64), blocks, COUNT, camera(), Photo(some_photo()), CONFIG)
     with pytest.raises(ValueError, match="views"):
         apply_step(GradientSums.zeros(COUNT), blocks, zero_blocks(COUNT), zero_blocks(COUNT), COUNT, 0, CONFIG)
+
+
+# What is kept of photos
+
+
+def uses(photos: list[Photo], order: list[int], picture: Floats) -> list[int]:
+    """How often planes were computed at each use."""
+    from diorama.kernels import _native
+
+    counts = []
+    for index in order:
+        before = _native.photo_preparations()
+        photo_loss(picture, photos[index])
+        counts.append(_native.photo_preparations() - before)
+    return counts
+
+
+@pytest.fixture
+def room_for_photos() -> Iterator[Callable[[int], None]]:
+    """Sets the photos' memory to so many photos of 101x83: 45 planes of 101 + 80 columns, rounded up."""
+    before = kernels.photo_memory()
+    yield lambda count: kernels.set_photo_memory(count * 9 * 4 * 208 * 93 // (1 << 20) + 1)
+    kernels.set_photo_memory(before >> 20)
+
+
+def test_photos_that_fit_are_computed_once_whatever_the_order(room_for_photos: Callable[[int], None]) -> None:
+    picture = np.zeros((83, 101, 3), np.float32)
+    room_for_photos(40)
+    photos = [Photo(some_photo(seed=k)) for k in range(20)]
+    rng = np.random.default_rng(0)
+    order = [int(i) for _ in range(4) for i in rng.permutation(20)]
+    assert sum(uses(photos, order, picture)) == 20
+
+
+def test_photos_that_do_not_fit_leave_the_others_alone(room_for_photos: Callable[[int], None]) -> None:
+    picture = np.zeros((83, 101, 3), np.float32)
+    room_for_photos(30)
+    photos = [Photo(some_photo(seed=k)) for k in range(60)]
+    rng = np.random.default_rng(0)
+    rounds = [sum(uses(photos, [int(i) for i in rng.permutation(60)], picture)) for _ in range(4)]
+    # Half fit, give or take one for rounding: the other half is computed in every round, and no more than it.
+    assert rounds[0] == 60
+    assert all(28 <= count <= 31 for count in rounds[1:]), rounds
+
+
+def test_planes_of_photos_that_are_not_used_any_more_make_room(room_for_photos: Callable[[int], None]) -> None:
+    picture = np.zeros((83, 101, 3), np.float32)
+    room_for_photos(30)
+    old, new = ([Photo(some_photo(seed=k)) for k in range(30)] for _ in range(2))
+    uses(old, list(range(30)), picture)
+    for _ in range(5):
+        last = sum(uses(new, list(range(30)), picture))
+    assert last <= 2, last  # one at the edge of the memory
+    passing = [Photo(some_photo(), keep=False) for _ in range(2)]
+    assert uses([*passing, new[0]], [0, 0, 2, 0, 1, 0], picture) == [1, 0, 0, 0, 1, 1]  # one set of spare planes

@@ -14,7 +14,7 @@ from diorama.capture.errors import InputError
 from diorama.kernels import View, twin, twin_outputs
 from diorama.render.backends.cuda import draw_tensors, weight_sums
 
-from ..photos import photo_at
+from ..photos import PhotoStore, photo_at
 from ..smoothing import smoothing_of
 from ..table import LOG_SCALE, LOGIT_OPACITY, MEAN, QUAT, SH, Drawn, Floats, Index, Statistics, Weigh
 from . import Arrays, Shot, ShotGradients, StepSettings, Target
@@ -58,7 +58,7 @@ class AutogradSteps:
     ) -> None:
         self.name = name
         self._device = torch.device("cuda" if name == "gsplat" else "cpu")
-        self._targets = targets
+        self._targets = PhotoStore.of(targets)
         self._photos: dict[int, tuple[Tensor, Tensor | None]] = {}
         self._known = KnownLosses(targets, self._device)
         self._keeps_statistics, self._absolute = statistics, absolute
@@ -138,7 +138,9 @@ class AutogradSteps:
         if found is None or found[0].shape[:2] != (height, width):
             rgb, mask = photo_at(self._targets[shot.target], width, height)
             kept = None if mask is None else torch.tensor(mask, device=self._device)
-            found = self._photos[shot.target] = (torch.tensor(rgb, device=self._device), kept)
+            found = (torch.tensor(rgb, device=self._device), kept)
+            if self._targets.keeps(shot.target):
+                self._photos[shot.target] = found
         return found
 
     def _draw(self, view: View, sh_degree: int, background: Sequence[float], *, watch: bool) -> _Sight:

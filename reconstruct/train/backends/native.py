@@ -15,7 +15,7 @@ from diorama import kernels
 from diorama.kernels import GradientSums, SplatStatistics, StepConfig, View
 
 from ..geometry import Geometry
-from ..photos import photo_at
+from ..photos import PhotoStore, photo_at
 from ..smoothing import smoothing_of
 from ..table import COLUMNS, Drawn, Floats, Index, Statistics, Weigh
 from . import Arrays, Shot, ShotGradients, StepSettings, Target
@@ -41,7 +41,7 @@ class NativeSteps:
         antialiased: bool = False,
         absolute: bool = False,
     ) -> None:
-        self._targets = targets
+        self._targets = PhotoStore.of(targets)
         self._photos: dict[int, kernels.Photo] = {}
         self._capacity = max_splats
         self._keeps_statistics, self._absolute = statistics, absolute
@@ -109,8 +109,10 @@ class NativeSteps:
             target = self._targets[shot.target]
             rgb, mask = photo_at(target, *size)
             known = target.geometry.at(*size) if target.geometry else Geometry(None, None, None)
-            photo = kernels.Photo(rgb, mask, known.depth, confidence=known.confidence, empty=known.empty)
-            self._photos[shot.target] = photo
+            keep = self._targets.keeps(shot.target)
+            photo = kernels.Photo(rgb, mask, known.depth, confidence=known.confidence, empty=known.empty, keep=keep)
+            if keep:
+                self._photos[shot.target] = photo
         return photo
 
     def take_loss(self) -> float:
