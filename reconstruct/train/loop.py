@@ -127,7 +127,7 @@ def _train(prepared: Prepared, out: Path, on_event: OnEvent) -> TrainResult:
     on_event(Started(STAGE, config.steps))
     folder = out / "checkpoints"
     found = load_newest(folder, prepared.fingerprint, lambda text: on_event(Warned(STAGE, text)))
-    strategy = make_strategy(config, prepared.targets)
+    strategy = make_strategy(config, prepared.photos)
     backend = open_backend(
         prepared.backend,
         prepared.rows,
