@@ -47,11 +47,14 @@ def render_features(context: Context, features: Floats) -> Floats:
     return picture
 
 
-def render_features_backward(context: Context, features: Floats, d_picture: Floats) -> tuple[Floats, Floats]:
+def render_features_backward(
+    context: Context, features: Floats, d_picture: Floats, *, d_centres: Floats | None = None
+) -> tuple[Floats, Floats]:
     """The loss's gradient by the features and by the splats, from its gradient by `render_features`' picture.
 
     Args:
         context, features: as they were. d_picture: (H, W, C) float32.
+        d_centres: (count, 2) or None, changed: receives the gradient by the centres, as in `render_backward`.
 
     Returns:
         d_features (count, C) and d_blocks (B, 59, 16), the gradient by positions, shapes and opacities (see
@@ -59,10 +62,12 @@ def render_features_backward(context: Context, features: Floats, d_picture: Floa
     """
     require_array(features, "features")
     require_array(d_picture, "d_picture")
+    if d_centres is not None:
+        require_array(d_centres, "d_centres", writable=True)
     d_features = np.zeros(features.shape, np.float32)
     d_blocks = zero_blocks(len(context.blocks) * context.blocks.shape[2])
     _native.render_features_backward(
-        context.native, context.blocks, features, d_picture, d_features, d_blocks, context.d_camera
+        context.native, context.blocks, features, d_picture, d_features, d_blocks, context.d_camera, d_centres
     )
     return d_features, d_blocks
 

@@ -194,7 +194,8 @@ void features_into(Context& context, const Input& values, const Array& picture) 
 }
 
 void features_backward_into(Context& context, const Input& blocks, const Input& values, const Input& d_picture,
-                            const Array& d_features, const Array& d_blocks, const Array& d_camera) {
+                            const Array& d_features, const Array& d_blocks, const Array& d_camera,
+                            const std::optional<Array>& d_centres) {
   const Splats splats =
       splats_of(blocks_of(blocks, "blocks", SIZE_MAX), blocks.shape(0), context.count, context.degree);
   const Features features = features_of(values, context);
@@ -202,12 +203,14 @@ void features_backward_into(Context& context, const Input& blocks, const Input& 
   const auto* gradient = data_of<const float>(d_picture, "d_picture", {h, w, c}, "float32(H, W, C) like the picture");
   float* by_features = data_of<float>(d_features, "d_features", {context.count, c}, "float32(count, C)");
   float* pose = data_of<float>(d_camera, "d_camera", {6}, "float32(6,)");
-  float* by_splats = blocks_of(d_blocks, "d_blocks", blocks.shape(0));
+  PictureGradients out;
+  out.splats = blocks_of(d_blocks, "d_blocks", blocks.shape(0));
+  if (d_centres) out.centres = data_of<float>(*d_centres, "d_centres", {context.count, 2}, "float32(count, 2)");
   nb::gil_scoped_release release;
   Turn turn;
   context.workspace.spoil();
   render_features_backward(*context.workspace, turn.pool(), context.level, splats, features, gradient, by_features,
-                           by_splats);
+                           out);
   context.workspace.keep();
   for (int k = 0; k < 6; ++k) pose[k] = static_cast<float>(context.workspace->d_camera[k]);
 }
@@ -514,7 +517,9 @@ NB_MODULE(_native, m) {
         nb::arg("d_alpha").none(), nb::arg("d_depth").none(), nb::arg("d_blocks"), nb::arg("d_camera"),
         nb::arg("d_centres").none(), nb::arg("abs_d_centres").none());
   m.def("render_features", &features_into);
-  m.def("render_features_backward", &features_backward_into);
+  m.def("render_features_backward", &features_backward_into, nb::arg("context"), nb::arg("blocks"),
+        nb::arg("features"), nb::arg("d_picture"), nb::arg("d_features"), nb::arg("d_blocks"), nb::arg("d_camera"),
+        nb::arg("d_centres").none());
   m.def("contribution", &contribution_into, nb::arg("context"), nb::arg("weight_map").none(), nb::arg("total"),
         nb::arg("most"), nb::arg("pixels"));
   m.def("median_depth", &median_depth_into);

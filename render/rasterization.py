@@ -7,6 +7,7 @@ covered: gsplat leaves out the splat that would take the light that is left belo
 
 Gradients come from `kernels.render_backward`. `meta["means2d"]` is a part of the graph, as densification needs it: the
 gradient of the means is divided into what moves the centre in the picture and what turns and stretches the ellipse.
+Colours of other than three channels are blended by `kernels.render_features`, over a picture that has none.
 """
 
 from __future__ import annotations
@@ -38,7 +39,6 @@ MIN_SCALE = 1e-18
 MAX_OPACITY = 1.0 - 2.0**-17
 """Opacities up to 1 are drawn as this at most: the logit of 1 is infinite, and 1 - opacity keeps its digits."""
 HIDDEN_LOGIT = -50.0
-FLAT_LOG_SCALE = -40.0
 
 
 def rasterization(
@@ -79,35 +79,38 @@ def rasterization(
 ) -> tuple[Tensor, Tensor, dict[str, Any]]:
     """Pictures of N Gaussians by C cameras, with the signature of gsplat 1.5.3's function of that name.
 
-    Differentiable by means, quats, scales, opacities, colors and backgrounds, once. All tensors are float32 on the CPU.
+    Differentiable by means, quats, scales, opacities, colors, backgrounds and viewmats, once. All tensors are float32
+    on the CPU. The gradient by viewmats is that of rigid motions: right for whatever parameters keep them rigid.
 
     Args:
         means: (N, 3) in the world. quats: (N, 4) wxyz, any length but zero. scales: (N, 3) standard deviations.
         opacities: (N,), at most 1.
-        colors: with `sh_degree` None RGB values (N, 3) or (C, N, 3), not clamped; else SH coefficients (N, K, 3) or
-            (C, N, K, 3), of which 0.5 + their sum, clamped below at 0, is the colour.
+        colors: with `sh_degree` None values of any number D of channels, (N, D) or (C, N, D), not clamped; else SH
+            coefficients (N, K, 3) or (C, N, K, 3), of which 0.5 + their sum, clamped below at 0, is the colour.
         viewmats: (C, 4, 4) rigid camera_from_world, OpenCV axes. Ks: (C, 3, 3) in pixels, first pixel's centre 0.5.
         width, height: of the pictures in pixels.
         near_plane, far_plane: depths outside of these are not drawn; near_plane is at least 0.01.
         radius_clip: splats whose radii in the picture (see below) are both at most this are not drawn.
-        sh_degree: 0 to 3, None for RGB values.
+        sh_degree: 0 to 3, None for plain values.
         packed: shapes of `meta`; the picture is the same.
-        backgrounds: (C, 3) or None for black. Depth has none.
+        backgrounds: (C, D) or None for black; D is 3 with `sh_degree`. Depth has none.
         render_mode: RGB; D, accumulated depth, the sum of weight times z; ED, expected depth, D over alpha; RGB+D;
             RGB+ED.
+        absgrad: after the backward pass `meta["means2d"].absgrad` holds the sums over pixels of the absolute gradients
+            by the centres, shaped like it (AbsGS, Ye et al. 2024); three channels only.
+        rasterize_mode: classic, or antialiased: opacities fall as the low-pass widens an ellipse (Yu et al. 2024).
         tile_size, channel_chunk, segmented: tuning of gsplat's CUDA code; they change nothing here, as they change no
             picture there.
 
     The others are taken at their defaults only.
 
     Returns:
-        render_colors (C, height, width, X) with X = 3, 1 or 4 by mode, depth last; render_alphas (C, height, width, 1);
-        and meta, a dictionary. In it, with M splats visible over all cameras, shapes are (M, ...) where packed, else
-        (C, N, ...) with zeros for what a camera does not see:
+        render_colors (C, height, width, X) with X = D, 1 or D + 1 by mode, depth last; render_alphas (C, height,
+        width, 1); and meta, a dictionary. In it, with M splats visible over all cameras, shapes are (M, ...) where
+        packed, else (C, N, ...) with zeros for what a camera does not see:
 
-        - `means2d` (..., 2) centres in pixels and `depths` (...) along the optical axis, differentiable. The
-          pictures' gradient by `means2d` is worked out when it is asked for before the backward pass, by
-          `meta["means2d"].retain_grad()` or a hook; it costs about one more forward and backward pass.
+        - `means2d` (..., 2) centres in pixels and `depths` (...) along the optical axis, differentiable; the
+          pictures' gradient by `means2d` is there after `meta["means2d"].retain_grad()`.
         - `radii` (..., 2) int32, half sizes of the box outside of which alpha is below 1/255, rounded up; 0 if unseen.
         - `camera_ids`, `gaussian_ids` (M,) where packed, else None.
         - `width`, `height`, `n_cameras`, `n_batches` (1).
@@ -121,8 +124,6 @@ def rasterization(
     _refuse_others(
         eps2d=(eps2d, 0.3),
         sparse_grad=(sparse_grad, False),
-        absgrad=(absgrad, False),
-        rasterize_mode=(rasterize_mode, "classic"),
         distributed=(distributed, False),
         camera_model=(camera_model, "pinhole"),
         covars=(covars, None),
@@ -137,21 +138,30 @@ def rasterization(
     )
     _check_splats(means, quats, scales, opacities)
     _check_colors(colors, len(means), len(viewmats), sh_degree)
-    _check_backgrounds(backgrounds, len(viewmats))
+    channels = 3 if sh_degree is not None else colors.shape[-1]
+    if backgrounds is not None:
+        _check_tensor(backgrounds, "backgrounds", (len(viewmats), channels))
+    if rasterize_mode not in ("classic", "antialiased"):
+        raise ValueError(f"rasterize_mode is {rasterize_mode!r}, expected classic or antialiased")
+    if absgrad and channels != 3:
+        raise NotImplementedError(f"absgrad is True, but with {channels} channels it is not worked out, only with 3")
     if render_mode not in RENDER_MODES:
         raise ValueError(f"render_mode is {render_mode!r}, expected one of {', '.join(RENDER_MODES)}")
     if near_plane < twin.NEAR:
         raise NotImplementedError(f"near_plane is {near_plane}; nothing nearer than {twin.NEAR} can be drawn")
     views = _views(viewmats, Ks, width, height)
 
-    harmonics, lift = _harmonics(colors, sh_degree)
+    features = colors if channels != 3 else None
+    harmonics, lift = _harmonics(colors if features is None else _black(colors), sh_degree)
     log_scales = scales.abs().clamp(min=MIN_SCALE).log()
     held = opacities + (opacities.clamp(1e-7, MAX_OPACITY) - opacities).detach()  # the gradient goes past the clamp
     splats = (means, quats, log_scales, torch.logit(held), harmonics)
-    drawn = _draw(splats, views, sh_degree or 0, (near_plane, far_plane, radius_clip))
+    limits = (near_plane, far_plane, radius_clip)
+    drawn = _draw(splats, views, sh_degree or 0, limits, antialiased=rasterize_mode == "antialiased")
 
     meta, ids = _meta(splats, views, drawn, packed)
-    rgb, alpha, depth = _Pictures.apply(drawn, views, ids, weakref.ref(meta["means2d"]), meta["means2d"], *splats)  # type: ignore[no-untyped-call]
+    passes = _Passes(views, [d.context for d in drawn], ids, weakref.ref(meta["means2d"]) if absgrad else None)
+    rgb, alpha, depth = _Pictures.apply(drawn, passes, viewmats, meta["means2d"], features, *splats)  # type: ignore[no-untyped-call]
     if lift:
         rgb = rgb - lift * alpha
     if backgrounds is not None:
@@ -208,8 +218,6 @@ def _check_splats(means: Tensor, quats: Tensor, scales: Tensor, opacities: Tenso
 def _check_colors(colors: Tensor, count: int, cameras: int, sh_degree: int | None) -> None:
     if sh_degree is None:
         _check_tensor(colors, "colors", (count, -1), (cameras, count, -1))
-        if colors.shape[-1] != 3:
-            raise NotImplementedError(f"colors have {colors.shape[-1]} channels; only 3 can be drawn")
         return
     if sh_degree not in (0, 1, 2, 3):
         raise NotImplementedError(f"sh_degree is {sh_degree}; only 0 to 3 and None can be drawn")
@@ -220,19 +228,14 @@ def _check_colors(colors: Tensor, count: int, cameras: int, sh_degree: int | Non
         )
 
 
-def _check_backgrounds(backgrounds: Tensor | None, cameras: int) -> None:
-    if backgrounds is not None:
-        _check_tensor(backgrounds, "backgrounds", (cameras, 3))
-
-
 def _views(viewmats: Tensor, Ks: Tensor, width: int, height: int) -> list[View]:
     _check_tensor(viewmats, "viewmats", (-1, 4, 4))
     _check_tensor(Ks, "Ks", (len(viewmats), 3, 3))
-    for value, name in ((viewmats, "viewmats"), (Ks, "Ks")):
-        if value.requires_grad:
-            raise NotImplementedError(f"{name} requires a gradient, but there is none by cameras; detach it")
+    if Ks.requires_grad:
+        raise NotImplementedError("Ks requires a gradient, but there is none by intrinsics; detach it")
     if not len(viewmats):
         raise ValueError("viewmats holds no camera")
+    viewmats = viewmats.detach()
     turns = viewmats[:, :3, :3].double()
     if not bool(((turns @ turns.mT - torch.eye(3, dtype=torch.float64)).abs() < 1e-3).all()):
         raise ValueError("viewmats must be rigid: the upper left 3x3 of one is not a rotation")
@@ -241,6 +244,11 @@ def _views(viewmats: Tensor, Ks: Tensor, width: int, height: int) -> list[View]:
         fx, fy, cx, cy = k[0, 0].item(), k[1, 1].item(), k[0, 2].item(), k[1, 2].item()
         views.append(View(width, height, fx, fy, cx, cy, viewmat[:3].numpy()))
     return views
+
+
+def _black(colors: Tensor) -> Tensor:
+    """RGB values (..., 3) in the place of features (..., D): what the picture shows is drawn apart."""
+    return torch.full((*colors.shape[:-1], 3), 0.5)
 
 
 def _harmonics(colors: Tensor, sh_degree: int | None) -> tuple[Tensor, float]:
@@ -264,37 +272,30 @@ Splats = tuple[Tensor, Tensor, Tensor, Tensor, Tensor]
 
 
 def _draw(
-    splats: Splats, views: Sequence[View], sh_degree: int, limits: tuple[float, float, float]
+    splats: Splats, views: Sequence[View], sh_degree: int, limits: tuple[float, float, float], *, antialiased: bool
 ) -> list[kernels.Rendered]:
     """Each camera's picture over black. limits: near plane, far plane, largest radius that is not drawn."""
     means, quats, log_scales, logits, sh = (t.detach() for t in splats)
+    near, far, clip = limits
     blocks = _pack(means, quats, log_scales, logits, sh) if sh.dim() == 3 else None
     drawn = []
     for camera, view in enumerate(views):
         mine = _pack(means, quats, log_scales, logits, sh[camera]) if blocks is None else blocks
-        hidden = _hidden((means, quats, log_scales, logits, sh), view, limits)
+        depths = _in_camera(means, view)[:, 2]
+        hidden = torch.nonzero((depths > twin.NEAR) & ((depths < near) | (depths > far))).squeeze(-1).numpy()
         if len(hidden):
             mine = _hide(mine, hidden)
-        drawn.append(kernels.render(mine, len(means), view, sh_degree=sh_degree))
+        picture = kernels.render(mine, len(means), view, sh_degree=sh_degree, antialiased=antialiased)
+        if clip > 0.0:
+            small = np.flatnonzero(picture.context.visible & (_radii(picture.context) <= clip).all(-1))
+            mine = _hide(mine, small)
+            picture = kernels.render(mine, len(means), view, sh_degree=sh_degree, antialiased=antialiased)
+        drawn.append(picture)
     return drawn
 
 
 def _pack(means: Tensor, quats: Tensor, log_scales: Tensor, logits: Tensor, sh: Tensor) -> Floats:
     return kernels.pack(means.numpy(), quats.numpy(), log_scales.numpy(), logits.numpy(), sh.numpy())
-
-
-def _hidden(splats: Splats, view: View, limits: tuple[float, float, float]) -> Indices:
-    """Indices (int64 array) of the splats that the limits, not the kernels, keep out of the picture."""
-    near, far, clip = limits
-    means, quats, log_scales, logits, _ = splats
-    points = _in_camera(means, view)
-    depths = points[:, 2]
-    out = (depths > twin.NEAR) & ((depths < near) | (depths > far))
-    if clip > 0.0:
-        index = torch.nonzero((depths > twin.NEAR) & ~out).squeeze(-1)
-        radii = _radii(points[index], quats[index], log_scales[index], logits[index], view)
-        out[index[(radii <= clip).all(-1)]] = True
-    return torch.nonzero(out).squeeze(-1).numpy()
 
 
 def _hide(blocks: Floats, index: Indices) -> Floats:
@@ -310,47 +311,26 @@ def _in_camera(means: Tensor, view: View) -> Tensor:
     return means @ matrix[:, :3].T + matrix[:, 3]
 
 
-def _flattened(points: Tensor, quats: Tensor, log_scales: Tensor, view: View) -> tuple[Tensor, Tensor]:
-    """The splats' three axes as their ellipses have them: x (N, 3) and y (N, 3) in the plane at the centre's depth.
-
-    Times focal length over depth, and with the low-pass, their products are the covariance in pixels (see
-    `twin.project`).
-    """
-    turn = torch.from_numpy(view.cam_from_world[:, :3])
-    margin_x, margin_y = twin.MARGIN * 0.5 * view.width / view.fx, twin.MARGIN * 0.5 * view.height / view.fy
-    u = (points[:, 0] / points[:, 2]).clamp(-view.cx / view.fx - margin_x, (view.width - view.cx) / view.fx + margin_x)
-    v = (points[:, 1] / points[:, 2]).clamp(-view.cy / view.fy - margin_y, (view.height - view.cy) / view.fy + margin_y)
-    axes = twin.rotations(quats)
-    scales = log_scales.exp()
-    x = ((turn[0] - u[:, None] * turn[2])[:, :, None] * axes).sum(1) * scales
-    y = ((turn[1] - v[:, None] * turn[2])[:, :, None] * axes).sum(1) * scales
-    return x, y
-
-
-def _radii(points: Tensor, quats: Tensor, log_scales: Tensor, logits: Tensor, view: View) -> Tensor:
-    """(N, 2) int32 half sizes in pixels of the boxes outside of which alpha is below 1/255, rounded up."""
-    flat = _flattened(points, quats, log_scales, view)
-    focal = torch.tensor([view.fx, view.fy]) / points[:, 2:]
-    variance = torch.stack([(axis * axis).sum(-1) for axis in flat], -1) * focal * focal + twin.LOW_PASS_PX2
-    reach = 2.0 * torch.log((torch.sigmoid(logits) / twin.MIN_ALPHA).clamp(min=1.0))
-    sizes = torch.ceil(torch.sqrt(reach[:, None] * variance))
-    return torch.nan_to_num(sizes).clamp(max=2.0**30).to(torch.int32)
+def _radii(context: kernels.Context) -> npt.NDArray[np.int32]:
+    """(N, 2) half sizes in pixels of the boxes outside of which alpha is below 1/255, rounded up; 0 out of sight."""
+    sizes = np.ceil(context.ellipses()[1] / np.float32(1.0001))  # the kernels' are that much wider
+    radii: npt.NDArray[np.int32] = np.minimum(sizes, 2.0**30).astype(np.int32)
+    return radii
 
 
 def _meta(
     splats: Splats, views: Sequence[View], drawn: Sequence[kernels.Rendered], packed: bool
 ) -> tuple[dict[str, Any], list[Tensor]]:
     """gsplat's record of the pass, and for each camera the indices of the splats that it sees."""
-    means, quats, log_scales, logits, _ = splats
+    means = splats[0]
     ids = [torch.from_numpy(np.flatnonzero(d.context.visible)) for d in drawn]
     columns: dict[str, list[Tensor]] = {"radii": [], "means2d": [], "depths": []}
-    for seen, view in zip(ids, views, strict=True):
+    for seen, view, picture in zip(ids, views, drawn, strict=True):
         points = _in_camera(means[seen], view)
-        still = [t.detach()[seen] for t in (quats, log_scales, logits)]
         focal, centre = torch.tensor([view.fx, view.fy]), torch.tensor([view.cx, view.cy])
         columns["means2d"].append(points[:, :2] / points[:, 2:] * focal + centre)
         columns["depths"].append(points[:, 2])
-        columns["radii"].append(_radii(points.detach(), still[0], still[1], still[2], view).clamp(min=1))
+        columns["radii"].append(torch.from_numpy(_radii(picture.context))[seen].clamp(min=1))
     meta: dict[str, Any] = {"camera_ids": None, "gaussian_ids": None}
     for name, parts in columns.items():
         if packed:
@@ -370,11 +350,13 @@ def _meta(
 
 @dataclass(eq=False)
 class _Passes:
-    """What the way back needs: each camera, its picture's context and the splats that it sees."""
+    """What the way back needs: each camera, its picture's context and the splats that it sees; and, with absgrad, the
+    tensor that is told of it."""
 
     views: list[View]
     contexts: list[kernels.Context]
     ids: list[Tensor]
+    centres: weakref.ref[Tensor] | None
 
 
 _alive: weakref.WeakSet[_Passes] = weakref.WeakSet()
@@ -388,97 +370,119 @@ def _let_go() -> None:
 
 
 class _Pictures(torch.autograd.Function):
-    """rgb (C, H, W, 3), alpha and depth (C, H, W, 1) of pictures that are already drawn, and their way back."""
+    """Colours (C, H, W, D), alpha and depth (C, H, W, 1) of pictures that are already drawn, and their way back."""
 
     @staticmethod
     def forward(
         ctx: Any,
         drawn: list[kernels.Rendered],
-        views: list[View],
-        ids: list[Tensor],
-        centres: weakref.ref[Tensor],
+        passes: _Passes,
+        viewmats: Tensor,
         means2d: Tensor,
+        features: Tensor | None,
         *splats: Tensor,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        ctx.passes, ctx.centres = _Passes(views, [d.context for d in drawn], ids), centres
-        _alive.add(ctx.passes)
+        ctx.passes, ctx.viewmats = passes, viewmats.detach()
+        _alive.add(passes)
         ctx.packed, ctx.sh_per_camera = means2d.dim() == 2, splats[-1].dim() == 4
         ctx.sh_degree = math.isqrt(splats[-1].shape[-2]) - 1
-        rgb, alpha, depth = (
-            torch.from_numpy(np.stack([getattr(d, name) for d in drawn])) for name in ("rgb", "alpha", "depth")
-        )
-        return rgb, alpha[..., None], depth[..., None]
+        ctx.features = None if features is None else features.detach()
+        pictures = [d.rgb for d in drawn]
+        if ctx.features is not None:
+            values = ctx.features.expand(len(drawn), -1, -1)
+            pictures = [kernels.render_features(d.context, _array(v)) for d, v in zip(drawn, values, strict=True)]
+        alpha, depth = (torch.from_numpy(np.stack([getattr(d, name) for d in drawn])) for name in ("alpha", "depth"))
+        return torch.from_numpy(np.stack(pictures)), alpha[..., None], depth[..., None]
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, d_rgb: Tensor, d_alpha: Tensor, d_depth: Tensor) -> tuple[Any, ...]:
-        pictures = [np.ascontiguousarray(t.numpy()) for t in (d_rgb, d_alpha[..., 0], d_depth[..., 0])]
-        wanted = _is_watched(ctx.centres())
-        total: Any = None
-        by_camera, pulls = [], []
+    def backward(ctx: Any, d_colors: Tensor, d_alpha: Tensor, d_depth: Tensor) -> tuple[Any, ...]:
         passes: _Passes = ctx.passes
         count = passes.contexts[0].count
-        pulled = torch.zeros(count, 3)
-        for c, (context, view, seen) in enumerate(zip(passes.contexts, passes.views, passes.ids, strict=True)):
-            d_picture = [p[c] for p in pictures]
-            d_blocks = kernels.render_backward(context, *d_picture)
-            if ctx.sh_per_camera:
-                by_camera.append(torch.from_numpy(kernels.unpack(d_blocks, count, ctx.sh_degree).sh))
-            if wanted:
-                pull, share = _centre_gradient(context, view, seen, ctx.sh_degree, d_picture)
-                pulls.append(pull if ctx.packed else pull.new_zeros(count, 2).index_copy(0, seen, pull))
-                pulled.index_add_(0, seen, share)
-            total = d_blocks if total is None else total + d_blocks
-        d_splats = [torch.from_numpy(a) for a in kernels.unpack(total, count, ctx.sh_degree)]
-        d_splats[0] = d_splats[0] - pulled  # that part comes back through means2d
+        found = [
+            _one_backward(ctx, c, d_colors[c], d_alpha[c, ..., 0], d_depth[c, ..., 0]) for c in range(len(d_alpha))
+        ]
+        d_splats = [
+            torch.from_numpy(a) for a in kernels.unpack(np.sum([f.blocks for f in found], axis=0), count, ctx.sh_degree)
+        ]
+        for f, view, seen in zip(found, passes.views, passes.ids, strict=True):
+            # what moves the centre comes back through means2d
+            means = torch.from_numpy(kernels.unpack(passes.contexts[0].blocks, count, 0).means)[seen]
+            d_splats[0][seen] -= _by_means(f.centres[seen], means, view)
         if ctx.sh_per_camera:
-            d_splats[4] = torch.stack(by_camera)
-        d_means2d = (torch.cat(pulls) if ctx.packed else torch.stack(pulls)) if wanted else None
-        return None, None, None, None, d_means2d, *d_splats
+            d_splats[4] = torch.stack(
+                [torch.from_numpy(kernels.unpack(f.blocks, count, ctx.sh_degree).sh) for f in found]
+            )
+        d_means2d = _as_means2d([f.centres for f in found], passes.ids, packed=ctx.packed)
+        told = passes.centres() if passes.centres is not None else None
+        if told is not None:
+            told.absgrad = _as_means2d([f.abs_centres for f in found], passes.ids, packed=ctx.packed)  # type: ignore[attr-defined]
+        d_features = None
+        if ctx.features is not None:
+            d_features = torch.stack([f.features for f in found])
+            d_features = d_features.sum(0) if ctx.features.dim() == 2 else d_features
+        d_viewmats = torch.stack([_by_matrix(f.camera, m) for f, m in zip(found, ctx.viewmats, strict=True)])
+        return None, None, d_viewmats, d_means2d, d_features, *d_splats
 
 
-def _is_watched(means2d: Tensor | None) -> bool:
-    """Whether anybody can see the gradient by means2d: it is not worked out otherwise."""
-    return means2d is not None and (means2d.retains_grad or bool(means2d._backward_hooks))
+@dataclass(frozen=True, eq=False)
+class _Found:
+    """Gradients by one picture: blocks (B, 59, 16), centres and abs_centres (N, 2) in pixels, features (N, D) or none,
+    camera (6,)."""
+
+    blocks: Floats
+    centres: Tensor
+    abs_centres: Tensor
+    features: Tensor
+    camera: Floats
 
 
-def _centre_gradient(
-    context: kernels.Context, view: View, seen: Tensor, sh_degree: int, d_picture: list[Any]
-) -> tuple[Tensor, Tensor]:
-    """The loss's gradient by the centres in the picture (M, 2), and what of it the means (M, 3) feel.
+def _one_backward(ctx: Any, camera: int, d_colors: Tensor, d_alpha: Tensor, d_depth: Tensor) -> _Found:
+    context: kernels.Context = ctx.passes.contexts[camera]
+    centres, absolute, d_features = (np.zeros((context.count, 2), np.float32) for _ in range(3))
+    d_rgb = _array(d_colors) if ctx.features is None else np.zeros((*context.size, 3), np.float32)
+    wanted = {} if ctx.passes.centres is None else {"abs_d_centres": absolute}
+    blocks = kernels.render_backward(context, d_rgb, _array(d_alpha), _array(d_depth), d_centres=centres, **wanted)
+    d_camera = context.d_camera.copy()
+    if ctx.features is not None:
+        values = ctx.features if ctx.features.dim() == 2 else ctx.features[camera]
+        more = np.zeros_like(centres)
+        d_features, d_blocks = kernels.render_features_backward(
+            context, _array(values), _array(d_colors), d_centres=more
+        )
+        blocks, centres, d_camera = blocks + d_blocks, centres + more, d_camera + context.d_camera
+    return _Found(blocks, torch.from_numpy(centres), torch.from_numpy(absolute), torch.from_numpy(d_features), d_camera)
 
-    `render_backward` gives it by the means alone, where the ellipse's change is mixed in. So the same picture is drawn
-    once more by splats that lie flat in planes parallel to it: moving one aside moves its ellipse, unchanged.
-    """
-    arrays = kernels.unpack(context.blocks, context.count, sh_degree)
-    means, quats, log_scales, logits, sh = (torch.from_numpy(a)[seen] for a in arrays)
+
+def _array(tensor: Tensor) -> Floats:
+    return np.ascontiguousarray(tensor.numpy())
+
+
+def _as_means2d(values: Sequence[Tensor], ids: Sequence[Tensor], *, packed: bool) -> Tensor:
+    """(M, 2) or (C, N, 2) like `meta["means2d"]`, from (N, 2) per camera with zeros for what it does not see."""
+    return torch.cat([v[i] for v, i in zip(values, ids, strict=True)]) if packed else torch.stack(list(values))
+
+
+def _by_means(pull: Tensor, means: Tensor, view: View) -> Tensor:
+    """(M, 3): the gradient by means (M, 3) of what moves their centres, from the gradient (M, 2) by those."""
     points = _in_camera(means, view)
-    turn = torch.from_numpy(view.cam_from_world[:, :3])
-    directions = torch.nn.functional.normalize(points @ turn, dim=-1)
-    colors = (torch.einsum("nk,nkc->nc", twin.sh_basis(directions, sh_degree), sh) + 0.5).clamp(min=0.0)
-    flat_quats, flat_log_scales = _flat_ellipses(*_flattened(points, quats, log_scales, view))
-    flat_sh = ((colors - 0.5) / twin.C0)[:, None, :]
-    blocks = _pack(points, flat_quats, flat_log_scales, logits, flat_sh)
-    still = View(view.width, view.height, view.fx, view.fy, view.cx, view.cy, np.eye(3, 4, dtype=np.float32))
-    flat = kernels.render(blocks, len(points), still, sh_degree=0)
-    d_points = torch.from_numpy(kernels.unpack(kernels.render_backward(flat.context, *d_picture), len(points), 0).means)
-
-    pull = d_points[:, :2] * points[:, 2:] / torch.tensor([view.fx, view.fy])
-    away = -(d_points[:, :2] * points[:, :2]).sum(-1, keepdim=True) / points[:, 2:]
-    return pull, torch.cat([d_points[:, :2], away], -1) @ turn
+    aside = pull * torch.tensor([view.fx, view.fy]) / points[:, 2:]
+    away = -(aside * points[:, :2]).sum(-1, keepdim=True) / points[:, 2:]
+    return torch.cat([aside, away], -1) @ torch.from_numpy(view.cam_from_world[:, :3])
 
 
-def _flat_ellipses(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-    """Quaternions (M, 4) and log scales (M, 3) of flat splats with the ellipses whose covariance x and y span."""
-    xx, xy, yy = (x * x).sum(-1), (x * y).sum(-1), (y * y).sum(-1)
-    longer = 0.5 * (xx + yy) + torch.hypot(0.5 * (xx - yy), xy)
-    cross = torch.linalg.cross(x, y)  # |x|^2 |y|^2 - (x y)^2 would lose a needle's digits
-    shorter = (cross * cross).sum(-1) / longer.clamp(min=1e-30)
-    half = 0.25 * torch.atan2(2.0 * xy, xx - yy)  # half of the angle of the longer axis
-    zero = torch.zeros_like(half)
-    log_axes = [0.5 * torch.log(v.clamp(min=1e-34)) for v in (longer, shorter)]
-    quats = torch.stack([half.cos(), zero, zero, half.sin()], -1)
-    return quats, torch.stack([*log_axes, torch.full_like(half, FLAT_LOG_SCALE)], -1)
+def _by_matrix(twist: Floats, viewmat: Tensor) -> Tensor:
+    """A gradient (4, 4) by a rigid `viewmat` that gives every rigid motion the slope that the twist's (6,) gives it.
+
+    A motion (v, w) changes the translation t by v + w x t and the rotation R by [w]x R. With G_t = g_v and
+    G_R = [h]x R / 2, h = g_w - t x g_v, the products with these sum to g_v v + g_w w.
+    """
+    v, w = torch.from_numpy(twist[:3].copy()), torch.from_numpy(twist[3:].copy())
+    x, y, z = (w - torch.linalg.cross(viewmat[:3, 3], v)).tolist()
+    gradient = torch.zeros(4, 4)
+    gradient[:3, :3] = 0.5 * torch.tensor([[0.0, -z, y], [z, 0.0, -x], [-y, x, 0.0]]) @ viewmat[:3, :3]
+    gradient[:3, 3] = v
+    return gradient
 
 
 class _CallableModule(ModuleType):

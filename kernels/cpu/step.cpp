@@ -166,12 +166,14 @@ void render_features(Workspace& ws, Pool& pool, const Level& level, const Featur
 }
 
 void render_features_backward(Workspace& ws, Pool& pool, const Level& level, const Splats& splats,
-                              const Features& features, const float* d_picture, float* d_features, float* gradients) {
+                              const Features& features, const float* d_picture, float* d_features,
+                              const PictureGradients& out) {
   fit_plane(ws.feature_planes, features.channels * ws.layout.size, true);
   write_planes(ws.layout, d_picture, features.channels, ws.feature_planes.data());
   level.outputs.features_backward(ws, pool, features, splats.count, ws.feature_planes.data(), d_features);
   GradientSink sink;
-  sink.gradients = gradients;
+  sink.gradients = out.splats;
+  sink.centres = out.centres;
   sink.pose_gradient = true;
   level.update(ws, pool, splats, sink);
 }

@@ -62,7 +62,7 @@ void render_backward(Workspace& ws, Pool& pool, const Level& level, const Splats
 // shapes and opacities, and to ws.d_camera. Only after `render`.
 void render_features(Workspace& ws, Pool& pool, const Level& level, const Features& features, float* picture);
 void render_features_backward(Workspace& ws, Pool& pool, const Level& level, const Splats& splats,
-                              const Features& features, const float* d_picture, float* d_features, float* gradients);
+                              const Features& features, const float* d_picture, float* d_features, const PictureGradients& out);
 
 // What each splat adds to the picture, weighted by `map` (height, width) or null; added to. Only after `render`.
 void contribution(Workspace& ws, Pool& pool, const Level& level, int splat_count, const float* map,

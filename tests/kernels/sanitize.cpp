@@ -113,7 +113,7 @@ void read_outputs(Workspace& ws, Pool& pool, const Level& level, Cloud& cloud, B
     const Features features{values.data(), channels};
     render_features(ws, pool, level, features, picture.data());
     render_features_backward(ws, pool, level, cloud.splats(), features, picture.data(), d_values.data(),
-                             gradients.values.get());
+                             {gradients.values.get()});
     for (float value : picture) require(std::isfinite(value), "a feature that is not finite");
   }
   std::vector<float> median(pixels), total(count), most(count), map(pixels, .5f);
