@@ -1,19 +1,21 @@
-"""How long a training step takes: forward, loss, backward, Adam.
+"""How long a training step takes: forward, loss, backward, Adam, in one call from Python.
 
-    python bench/step.py [--json] [--check] [--steps N] [--simd LEVEL] [--threads N] [--quick]
+    python bench/step.py [--simd LEVEL|all] [--threads N] [--rounds N] [--steps N] [--json] [--check] [--quick]
 
-Prints the median over N steps per picture size and splat count with milliseconds per phase, the time of one step of
-the torch twin and the ratio; and, where ../shared/kernel-prototype lies beside the checkout, the prototype's numbers
-on the same splats, camera and photo. `--check` ends with 1 where a step at 480x354 with 20,000 splats takes more than
-40 ms (the best of five tries, since other programs may hold the machine).
+Per instruction set, picture size and splat count it prints the median over rounds of the median step (half the spread
+between the quartiles behind it), on all threads and on one; where ../shared/kernel-prototype lies beside the checkout,
+the prototype's on the same splats, camera and photo, run in turn with ours in every round, and our time over its (the
+median of the rounds' ratios, so that what else the machine does hits both); the arithmetic floor (`floor.py` derives
+it); milliseconds per phase; and one step of the torch twin. `--check` ends with 1 where a step at 480x354 with 20,000
+splats takes more than 40 ms (the best of five tries, since other programs may hold the machine).
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import re
-import subprocess
+import shutil
+import statistics
 import tempfile
 import time
 from dataclasses import asdict, dataclass, field
@@ -21,105 +23,93 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
+from cases import PROTOTYPE, SEED, STILL, Case, brighton, has_brighton, synthetic
+from floor import blended_pairs, operations, peak_rate
+from prototype import FLAGS, Prototype
 
 from diorama import kernels
-from diorama.kernels import PHASES, Photo, SplatArrays, StepConfig, View, pack, render, train_step, zero_blocks
+from diorama.kernels import PHASES, Photo, pack, train_step, zero_blocks
 
-ROOT = Path(__file__).resolve().parents[1]
-PROTOTYPE = ROOT.parent / "shared" / "kernel-prototype"
-BRIGHTON = ROOT.parent / "shared" / "baselines" / "brighton_und"
-SEED = 20261120
 LIMIT_MS = 40.0
-STILL = StepConfig(step=100, lr_means=0, lr_quats=0, lr_log_scales=0, lr_opacities=0, lr_sh0=0, lr_sh_rest=0)
-"""All the work of a step, with learning rates of zero so that every step sees the same splats."""
+WARM_UP = 3
 
 
-@dataclass(frozen=True, eq=False)
-class Case:
-    name: str
-    splats: SplatArrays
-    view: View
-    photo_srgb: npt.NDArray[np.uint8]
+@dataclass
+class Timing:
+    """Milliseconds of one step on `threads` threads: one number per round, and their phases."""
+
+    threads: int
+    round_ms: list[float] = field(default_factory=list)
+    prototype_ms: list[float] = field(default_factory=list)
+    phase_ms: dict[str, float] = field(default_factory=dict)
+    floor_ms: float | None = None
 
     @property
-    def count(self) -> int:
-        return len(self.splats.means)
+    def median_ms(self) -> float:
+        return statistics.median(self.round_ms)
+
+    @property
+    def ratio(self) -> float | None:
+        pairs = zip(self.round_ms, self.prototype_ms, strict=True)
+        return statistics.median(a / b for a, b in pairs) if self.prototype_ms else None
 
 
 @dataclass
 class Result:
     name: str
+    simd_level: str
     splats: int
     visible: int
     pairs: int
-    median_ms: float
-    best_ms: float
-    phase_ms: dict[str, float]
-    prototype_ms: float | None = None
-    prototype_phase_ms: dict[str, float] = field(default_factory=dict)
+    blended: int
+    timings: list[Timing]
+
+    @property
+    def gain_of_threads(self) -> float:
+        return self.timings[-1].median_ms / self.timings[0].median_ms
 
 
-def synthetic(count: int, width: int, height: int) -> Case:
-    """A box full of splats whose sizes shrink as their number grows: about 40 are blended per pixel at any count."""
-    rng = np.random.default_rng(SEED)
-    f = np.float32
-    splats = SplatArrays(
-        (rng.random((count, 3)) * [4, 3, 4] - [2, 1.5, -2]).astype(f),
-        rng.standard_normal((count, 4)).astype(f),
-        (rng.standard_normal((count, 3)) * 0.4 - 3.5 - 0.5 * np.log(count / 20000)).astype(f),
-        rng.standard_normal(count).astype(f),
-        (rng.standard_normal((count, 16, 3)) * 0.2).astype(f),
-    )
-    view = View(width, height, 0.8 * width, 0.8 * width, width / 2, height / 2, np.eye(3, 4, dtype=f))
-    other = splats._replace(sh=np.roll(splats.sh, 1, axis=0))
-    picture = render(pack(*other), count, view).rgb
-    photo = (np.clip(picture, 0, 1) * 255).astype(np.uint8)
-    return Case(f"{width}x{height}, {count // 1000}k", splats, view, photo)
+class Ours:
+    """One case, ready to be stepped again and again."""
+
+    def __init__(self, case: Case) -> None:
+        self.case = case
+        self.blocks, self.m, self.v = pack(*case.splats), zero_blocks(case.count), zero_blocks(case.count)
+        self.photo = Photo(case.photo_srgb)
+
+    def run(self, threads: int, steps: int) -> tuple[float, list[float]]:
+        """Median milliseconds of `steps` steps, and of their phases."""
+        kernels.set_thread_count(threads)
+        times, phases = [], []
+        for step in range(steps + WARM_UP):
+            start = time.perf_counter()
+            self.stats = train_step(self.blocks, self.m, self.v, self.case.count, self.case.view, self.photo, STILL)
+            if step >= WARM_UP:
+                times.append(1e3 * (time.perf_counter() - start))
+                phases.append(self.stats.phase_ms)
+        return statistics.median(times), np.median(phases, axis=0).tolist()
 
 
-def brighton() -> Case:
-    """The prototype's trained model, seen by one of its cameras at half size."""
-    import PIL.Image
-    import pycolmap
-
-    path = PROTOTYPE / "brighton_26k.ply"
-    header, _, body = path.read_bytes().partition(b"end_header\n")
-    count = int(re.search(rb"element vertex (\d+)", header)[1])  # type: ignore[index]
-    rows = np.frombuffer(body, "<f4").reshape(count, 62)
-    sh = np.concatenate([rows[:, None, 6:9], rows[:, 9:54].reshape(count, 3, 15).swapaxes(1, 2)], axis=1)
-    splats = SplatArrays(
-        *(np.ascontiguousarray(a) for a in (rows[:, :3], rows[:, 58:62], rows[:, 55:58], rows[:, 54], sh))
-    )
-    model = pycolmap.Reconstruction(str(BRIGHTON / "sparse" / "0"))
-    image = next(i for i in model.images.values() if i.name == "DJI_0026.jpg")
-    camera = model.cameras[image.camera_id]
-    width, height = 496, 278
-    sx, sy = width / camera.width, height / camera.height
-    fx, fy, cx, cy = camera.params
-    view = View(width, height, fx * sx, fy * sy, cx * sx, cy * sy, image.cam_from_world().matrix())
-    photo = (
-        PIL.Image.open(BRIGHTON / "images" / image.name)
-        .convert("RGB")
-        .resize((width, height), PIL.Image.Resampling.BOX)
-    )
-    return Case("brighton 496x278, 26k", splats, view, np.asarray(photo))
-
-
-def measure(case: Case, steps: int) -> Result:
-    blocks, m, v = pack(*case.splats), zero_blocks(case.count), zero_blocks(case.count)
-    photo = Photo(case.photo_srgb)
-    times, phases = [], []
-    for step in range(steps + 5):
-        start = time.perf_counter()
-        stats = train_step(blocks, m, v, case.count, case.view, photo, STILL)
-        if step >= 5:
-            times.append(1e3 * (time.perf_counter() - start))
-            phases.append(stats.phase_ms)
-    per_phase = dict(zip(PHASES, np.median(phases, axis=0).tolist(), strict=True))
-    return Result(
-        case.name, case.count, stats.visible, stats.pairs, float(np.median(times)), float(min(times)), per_phase
-    )
+def measure(case: Case, options: argparse.Namespace, prototype: Prototype | None, peak: float | None) -> Result:
+    ours = Ours(case)
+    if prototype:
+        prototype.take(case)
+    timings = [Timing(threads) for threads in options.thread_counts]
+    phases: list[list[list[float]]] = [[] for _ in timings]
+    for _ in range(options.rounds):
+        for timing, found in zip(timings, phases, strict=True):
+            ms, phase_ms = ours.run(timing.threads, options.steps)
+            timing.round_ms.append(ms)
+            found.append(phase_ms)
+            if prototype:
+                timing.prototype_ms.append(prototype.run(timing.threads, options.steps))
+    blended = blended_pairs(case)
+    for timing, found in zip(timings, phases, strict=True):
+        timing.phase_ms = dict(zip(PHASES, np.median(found, axis=0).tolist(), strict=True))
+        if peak:
+            timing.floor_ms = 1e3 * operations(case, blended, ours.stats.visible) / (peak * timing.threads)
+    stats = ours.stats
+    return Result(case.name, kernels.simd_level(), case.count, stats.visible, stats.pairs, blended, timings)
 
 
 def twin_step_ms(case: Case) -> float:
@@ -141,101 +131,94 @@ def twin_step_ms(case: Case) -> float:
     return 1e3 * (time.perf_counter() - start)
 
 
-class Prototype:
-    """The yardstick, built in a temporary folder with its own flags and run on the same input."""
-
-    def __init__(self, folder: Path, level: str) -> None:
-        self.folder = folder
-        self.program = folder / "prototype"
-        flags = "-march=native -mprefer-vector-width=512" if level == "avx512" else "-mavx2 -mfma -mbmi2 -mpopcnt"
-        command = f"g++ -std=c++17 -O3 {flags} -fno-math-errno -fno-trapping-math -ffp-contract=fast -pthread -w"
-        subprocess.run([*command.split(), str(PROTOTYPE / "step.cpp"), "-o", str(self.program)], check=True)
-
-    def add_to(self, result: Result, case: Case, steps: int) -> None:
-        s, v = case.splats, case.view
-        rows = np.zeros((case.count, 62), "<f4")
-        rows[:, :3], rows[:, 6:9], rows[:, 54], rows[:, 55:58], rows[:, 58:] = (
-            *(s.means, s.sh[:, 0], s.logit_opacities, s.log_scales, s.quats),
-        )
-        rows[:, 9:54] = s.sh[:, 1:].swapaxes(1, 2).reshape(case.count, 45)
-        (self.folder / "splats.ply").write_bytes(
-            f"ply\nformat binary_little_endian 1.0\nelement vertex {case.count}\nend_header\n".encode() + rows.tobytes()
-        )
-        numbers = [v.width, v.height, v.fx, v.fy, v.cx, v.cy, *v.cam_from_world[:, :3].ravel(), *v.cam_from_world[:, 3]]
-        (self.folder / "view.bin").write_bytes(np.array(numbers, "<f4").tobytes() + case.photo_srgb.tobytes())
-        files = [str(self.folder / name) for name in ("splats.ply", "view.bin")]
-        command = [str(self.program), *files, str(kernels.thread_count()), str(steps), "lr0"]
-        text = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-        medians = [float(x) for x in re.findall(r"[\d.]+", text[text.index("  med") :].splitlines()[0])]
-        result.prototype_phase_ms = dict(zip(PHASES, medians, strict=False))
-        result.prototype_ms = medians[-1]
-
-
 def cases(quick: bool) -> list[Case]:
     sizes, counts = ([(480, 354)], [20_000]) if quick else ([(480, 354), (960, 708)], [20_000, 50_000, 100_000])
     found = [synthetic(n, *size) for size in sizes for n in counts]
-    if not quick and (PROTOTYPE / "brighton_26k.ply").is_file() and BRIGHTON.is_dir():
-        found.append(brighton())
-    return found
+    return found if quick or not has_brighton() else [*found, brighton()]
 
 
-def show(report: dict[str, Any], results: list[Result]) -> None:
+def with_spread(values: list[float]) -> str:
+    if len(values) < 3:
+        return f"{statistics.median(values):.2f}"
+    low, _, high = statistics.quantiles(values, n=4)
+    return f"{statistics.median(values):.2f} ±{(high - low) / 2:.2f}"
+
+
+def show_header(options: argparse.Namespace) -> None:
+    print(f"ms per step, medians of {options.rounds} rounds of {options.steps} steps ± half the quartiles' spread;")
+    print(f"seed {SEED}; SIMD levels {', '.join(kernels.simd_levels())}\n")
     print(
-        f"SIMD {report['simd_level']} of {', '.join(report['simd_levels'])}; {report['threads']} threads; seed {SEED}"
-    )
-    print(
-        f"{'ms per step (median)':24}{'total':>8}{'best':>8}"
-        + "".join(f"{p:>10}" for p in PHASES)
-        + f"{'prototype':>11}"
-    )
-    for r in results:
-        phases = "".join(f"{r.phase_ms[p]:10.2f}" for p in PHASES)
-        prototype = "" if r.prototype_ms is None else f"{r.prototype_ms:11.2f}"
-        print(f"{r.name:24}{r.median_ms:8.2f}{r.best_ms:8.2f}{phases}{prototype}")
-    print(
-        f"torch twin, {results[0].name}: {report['twin_ms']:.0f} ms, {report['twin_ratio']:.0f} times the native step"
+        f"{'case':22} {'SIMD':8} {'threads':>7} {'ours':>13} {'prototype':>13} {'ratio':>6} {'floor':>6} {'x1':>5}  "
+        + "".join(f"{p:>9}" for p in PHASES)
     )
 
 
-def main() -> None:
+def show(result: Result) -> None:
+    for timing in result.timings:
+        prototype = with_spread(timing.prototype_ms) if timing.prototype_ms else "-"
+        ratio = "-" if timing.ratio is None else f"{timing.ratio:.2f}"
+        floor = "-" if timing.floor_ms is None else f"{timing.floor_ms:.2f}"
+        gain = f"{result.gain_of_threads:.2f}" if timing.threads > 1 and len(result.timings) > 1 else "-"
+        print(
+            f"{result.name:22} {result.simd_level:8} {timing.threads:7} {with_spread(timing.round_ms):>13} "
+            f"{prototype:>13} {ratio:>6} {floor:>6} {gain:>5}  "
+            + "".join(f"{timing.phase_ms[p]:9.2f}" for p in PHASES),
+            flush=True,
+        )
+
+
+def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
     parser.add_argument("--check", action="store_true", help=f"fail above {LIMIT_MS:.0f} ms at 480x354 with 20k splats")
     parser.add_argument("--quick", action="store_true", help="only 480x354 with 20k splats")
-    parser.add_argument("--steps", type=int, default=60)
-    parser.add_argument("--simd", choices=kernels.simd_levels())
-    parser.add_argument("--threads", type=int)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--steps", type=int, default=20, help="per round")
+    parser.add_argument("--simd", choices=[*kernels.simd_levels(), "all"], help="all: all but portable")
+    parser.add_argument("--threads", type=int, help="instead of one and all")
     options = parser.parse_args()
-    if options.simd:
-        kernels.set_simd_level(options.simd)
-    if options.threads:
-        kernels.set_thread_count(options.threads)
+    options.thread_counts = [options.threads] if options.threads else sorted({kernels.thread_count(), 1}, reverse=True)
+    fast = [level for level in kernels.simd_levels() if level != "portable"]
+    options.levels = (fast or ["portable"]) if options.simd == "all" else [options.simd or kernels.simd_level()]
+    return options
 
+
+def main() -> None:
+    options = parse()
     found = cases(options.quick)
-    results = [measure(case, options.steps) for case in found]
-    for _ in range(4):
-        if options.check and results[0].median_ms > LIMIT_MS:
-            results[0] = measure(found[0], options.steps)
-    if PROTOTYPE.is_dir() and kernels.simd_level() != "portable":
-        with tempfile.TemporaryDirectory() as folder:
-            prototype = Prototype(Path(folder), kernels.simd_level())
-            for case, result in zip(found, results, strict=True):
-                prototype.add_to(result, case, options.steps)
+    results: list[Result] = []
+    compiler = shutil.which("g++") is not None
+    if not options.json:
+        show_header(options)
+    with tempfile.TemporaryDirectory() as folder:
+        for level in options.levels:
+            kernels.set_simd_level(level)
+            peak = peak_rate(Path(folder), level) if compiler else None
+            prototype = Prototype(Path(folder), level) if compiler and PROTOTYPE.is_dir() and level in FLAGS else None
+            for case in found:
+                results.append(measure(case, options, prototype, peak))
+                for _ in range(4):
+                    if options.check and len(results) == 1 and results[0].timings[0].median_ms > LIMIT_MS:
+                        results[0] = measure(case, options, prototype, peak)
+                if not options.json:
+                    show(results[-1])
+    first = results[0].timings[0].median_ms
     twin_ms = twin_step_ms(found[0])
-    report = {
-        "simd_level": kernels.simd_level(),
+    report: dict[str, Any] = {
         "simd_levels": kernels.simd_levels(),
-        "threads": kernels.thread_count(),
         "seed": SEED,
         "limit_ms": LIMIT_MS,
-        "within_limit": results[0].median_ms <= LIMIT_MS,
+        "within_limit": first <= LIMIT_MS,
         "twin_ms": twin_ms,
-        "twin_ratio": twin_ms / results[0].median_ms,
-        "cases": [asdict(r) for r in results],
+        "twin_ratio": twin_ms / first,
+        "cases": [asdict(r) | {"median_ms": r.timings[0].median_ms, "ratio": r.timings[0].ratio} for r in results],
     }
-    print(json.dumps(report, indent=2)) if options.json else show(report, results)
+    if options.json:
+        print(json.dumps(report, indent=2))
+    else:
+        print(f"\ntorch twin, {results[0].name}: {twin_ms:.0f} ms, {report['twin_ratio']:.0f} times the native step")
     if options.check and not report["within_limit"]:
-        raise SystemExit(f"a step takes {results[0].median_ms:.1f} ms, more than {LIMIT_MS:.0f}")
+        raise SystemExit(f"a step takes {first:.1f} ms, more than {LIMIT_MS:.0f}")
 
 
 if __name__ == "__main__":

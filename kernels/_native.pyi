@@ -15,6 +15,7 @@ class StepOptions:
     step: int
     sh_degree: int
     deterministic: bool
+    tight_tiles: bool
     antialiased: bool
     pose_gradient: bool
     def set_learning_rates(

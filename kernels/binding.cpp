@@ -471,6 +471,7 @@ void bind_options(nb::module_& m) {
       })
       .def_rw("sh_degree", &StepOptions::sh_degree)
       .def_rw("deterministic", &StepOptions::deterministic)
+      .def_rw("tight_tiles", &StepOptions::tight_tiles)
       .def_rw("antialiased", &StepOptions::antialiased)
       .def_rw("pose_gradient", &StepOptions::pose_gradient);
   nb::class_<StepResult>(m, "StepResult")

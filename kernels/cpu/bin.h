@@ -17,15 +17,16 @@ struct Limits {
 // First and last pixel column of the splat's ellipse in each of kWidth tile rows from `first_row` on, last before first
 // where none.
 // Within a strip y0 <= y <= y1 an ellipse is widest at the height of its tip, or at the strip's border next to it.
-inline void columns_per_tile_row(const Record& r, int first_row, Limits limits, int* low, int* high) {
+inline void columns_per_tile_row(const Record& r, int first_row, Limits limits, bool tight, int* low, int* high) {
   const float inv_extent = 1.f / r.extent_y, tip = r.slope_y * r.extent_x;
   Floats y0 = (lane_numbers() + static_cast<float>(first_row)) * static_cast<float>(kTileHeight) + (.5f - r.mean_y);
   const Floats y1 = minimum(y0 + (kTileHeight - 1.f), all(r.extent_y));
   y0 = maximum(y0, all(-r.extent_y));
   const Floats at_right = clamp(all(tip), y0, y1), at_left = clamp(all(-tip), y0, y1);
   const Floats a = at_right * inv_extent, b = at_left * inv_extent;
-  const Floats right = r.slope_x * at_right + r.half_x * square_root(maximum(1.f - a * a, zeros()));
-  const Floats left = r.slope_x * at_left - r.half_x * square_root(maximum(1.f - b * b, zeros()));
+  Floats right = r.slope_x * at_right + r.half_x * square_root(maximum(1.f - a * a, zeros()));
+  Floats left = r.slope_x * at_left - r.half_x * square_root(maximum(1.f - b * b, zeros()));
+  if (!tight) right = all(r.extent_x), left = all(-r.extent_x);
   const Floats first = maximum(ceil(left + (r.mean_x - .5f)), all(limits.first));
   const Floats last = minimum(floor(right + (r.mean_x - .5f)), all(limits.last));
   const Mask hit = both(at_least(last, first), at_least(y1, y0));
@@ -72,7 +73,7 @@ inline void find_spans(const Workspace& ws, std::uint32_t splat, SpanList& out, 
   const Limits limits = Wraps ? Limits{r.mean_x - reach, r.mean_x + reach} : Limits{0.f, width - 1.f};
   alignas(64) int low[kWidth], high[kWidth];
   for (int base = first_row; base <= last_row; base += kWidth) {
-    columns_per_tile_row(r, base, limits, low, high);
+    columns_per_tile_row(r, base, limits, ws.tight_tiles, low, high);
     for (int j = 0; j < kWidth && base + j <= last_row; ++j) {
       if (high[j] < low[j]) continue;
       if constexpr (Wraps)

@@ -74,13 +74,12 @@ struct Walks {
 
 // The rows of the tile in which each of kWidth splats has pixels: columns_per_tile_row (bin.h) with x and y exchanged.
 template <bool Wraps>
-inline void rows_of_splats(const Record* records, const std::uint32_t* ids, const Tile& tile, int picture_width,
-                           int* low, int* high) {
-  const float* base = reinterpret_cast<const float*>(records);
-  const Ints at = times_sixteen(load_ints(ids));
+inline void rows_of_splats(const Workspace& ws, std::uint32_t place, const Tile& tile, int* low, int* high) {
+  const float* base = reinterpret_cast<const float*>(ws.records.data());
+  const Ints at = times_sixteen(load_ints(&ws.list[place]));
   const auto field = [&](std::size_t offset) { return gather(base + offset / sizeof(float), at); };
   Floats mean_x = field(offsetof(Record, mean_x));
-  if constexpr (Wraps) mean_x = mean_x + tile.turn(mean_x, static_cast<float>(picture_width));
+  if constexpr (Wraps) mean_x = mean_x + tile.turn(mean_x, static_cast<float>(ws.camera.width));
   const Floats mean_y = field(offsetof(Record, mean_y));
   const Floats extent_x = field(offsetof(Record, extent_x)), extent_y = field(offsetof(Record, extent_y));
   const Floats slope_x = field(offsetof(Record, slope_x));
@@ -93,8 +92,9 @@ inline void rows_of_splats(const Record* records, const std::uint32_t* ids, cons
   x1 = minimum(x1, extent_x);
   const Floats at_bottom = clamp(tip, x0, x1), at_top = clamp(-tip, x0, x1);
   const Floats a = at_bottom * inv_extent, b = at_top * inv_extent;
-  const Floats bottom = slope_y * at_bottom + half_y * square_root(maximum(1.f - a * a, zeros()));
-  const Floats top = slope_y * at_top - half_y * square_root(maximum(1.f - b * b, zeros()));
+  Floats bottom = slope_y * at_bottom + half_y * square_root(maximum(1.f - a * a, zeros()));
+  Floats top = slope_y * at_top - half_y * square_root(maximum(1.f - b * b, zeros()));
+  if (!ws.tight_tiles) bottom = extent_y, top = -extent_y;
   constexpr float kSlack = 1e-3f;   // for the reciprocal's rounding
   const Floats first = clamp(ceil(top + shift - kSlack), zeros(), all(999.f));
   const Floats last = clamp(floor(bottom + shift + kSlack), all(-1.f), all(static_cast<float>(tile.height) - 1.f));
@@ -181,8 +181,7 @@ void draw_tile(Workspace& ws, int number, const float* background, const float* 
   for (; at < end && canvas.open; at += kSplatsAtOnce) {
     const int n = least(kSplatsAtOnce, static_cast<int>(end - at));
     for (int j = 0; j < kSplatsAtOnce; ++j) prefetch(&ws.records[ws.list[at + kSplatsAtOnce + j]]);
-    for (int j = 0; j < n; j += kWidth)
-      rows_of_splats<Wraps>(ws.records.data(), &ws.list[at + j], tile, ws.camera.width, low + j, high + j);
+    for (int j = 0; j < n; j += kWidth) rows_of_splats<Wraps>(ws, at + j, tile, low + j, high + j);
     Walks walks;
     for (int j = 0; j < n; ++j) {
       walks.add(at + j, row_bits(low[j], high[j]) & canvas.open);

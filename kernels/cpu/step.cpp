@@ -84,6 +84,7 @@ Loss compare(Workspace& ws, Pool& pool, const Level& level, const PhotoPlanes& p
 Loss learn(Workspace& ws, Pool& pool, const Level& level, Splats splats, Shot& shot, const StepOptions& options,
            const Statistics& statistics, GradientSink& sink) {
   splats.degree = options.sh_degree;
+  ws.tight_tiles = options.tight_tiles;
   const PhotoPlanes& planes = shot.photo->planes(level, pool);
   const bool with_geometry =
       (options.depth_weight > 0 && planes.depth_count) || (options.empty_weight > 0 && planes.empty_count);
@@ -142,6 +143,7 @@ void fit_planes(Workspace& ws, int width, int height, bool with_depth) {
 
 void render(Workspace& ws, Pool& pool, const Level& level, const Camera& camera, const Splats& splats,
             const float* background, bool with_depth, const Filters& filters) {
+  ws.tight_tiles = true;
   PhaseClock clock(ws.phase_ms);
   draw(ws, pool, level, camera, splats, background, nullptr, with_depth, filters, clock);
 }

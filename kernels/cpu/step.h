@@ -31,7 +31,7 @@ struct StepOptions {
   int sh_degree = 3;
   float ssim_weight = 0.2f, depth_weight = 0, empty_weight = 0;
   float background[3] = {0, 0, 0};
-  bool deterministic = false;
+  bool deterministic = false, tight_tiles = true;
   bool antialiased = false, pose_gradient = false;
 };
 

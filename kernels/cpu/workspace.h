@@ -71,6 +71,7 @@ struct Workspace {
   Camera camera;
   PlaneLayout layout;
   int tiles_x = 0, tiles_y = 0;
+  bool tight_tiles = true;   // ellipses are looked for where they are, not in the boxes around them
 
   // Planes. image: 3; left: transmittance that no splat took; depth: sum of weight times z; d_...: loss gradients.
   Scratch<float> feature_planes;   // as many as there are channels; of the features' picture or its gradient

@@ -170,6 +170,15 @@ def test_deterministic_steps_are_the_same_bytes_on_any_thread_count(level: str, 
     assert all(r == results[0] for r in results[1:])
 
 
+def test_boxes_for_ellipses_change_nothing_but_the_pairs(level: str) -> None:
+    tight, boxes = (fused(1, Photo(some_photo()), deterministic=True, tight_tiles=t) for t in (True, False))
+    assert boxes[3].pairs > tight[3].pairs
+    reason = "a recurrence that starts further up: 32 multiplications of float32 instead of some"
+    assert_close_where(boxes[3].loss, tight[3].loss, 1e-6, reason=reason)
+    scale = np.abs(tight[1]).max(axis=(0, 2), keepdims=True)
+    assert_close_where(boxes[1] / scale, tight[1] / scale, 2e-5, reason=reason)
+
+
 def test_statistics(level: str) -> None:
     statistics = SplatStatistics.zeros(COUNT)
     blocks = pack(*cloud(COUNT))

@@ -8,12 +8,14 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from diorama import kernels
 from diorama.capture.errors import InputError
 from diorama.capture.events import Event, Progressed, Warned
 from diorama.capture.store import load_capture, load_posed, save_capture, save_posed
@@ -35,6 +37,15 @@ CONFIG = TrainConfig(
     checkpoint_every=30,
     log_every=30,
 )
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """On several threads a step's sums are added in another order every time."""
+    before = kernels.thread_count()
+    kernels.set_thread_count(1)
+    yield
+    kernels.set_thread_count(before)
 
 
 def as_bytes(result: TrainResult) -> bytes:

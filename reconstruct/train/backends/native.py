@@ -1,6 +1,6 @@
 """Training by the native kernels: one fused call per step on packed blocks.
 
-Memory: 708 bytes per splat for parameters and moments, about 1 kB more while a step runs; 3 bytes per pixel of every
+Memory: 708 bytes per splat for parameters and moments, about 0.3 kB more while a step runs; 3 bytes per pixel of every
 photo, and 36 bytes per pixel of as many as the kernels' cache holds with what the loss needs of them worked out.
 """
 
@@ -75,7 +75,6 @@ class NativeSteps:
             dense_adam=settings.dense_adam,
             depth_weight=settings.depth_weight,
             empty_weight=settings.empty_weight,
-            deterministic=True,
             antialiased=self._antialiased,
         )
         used, pulls = self._used, self._pulls(self._count) if self._keeps_statistics else None
