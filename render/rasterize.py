@@ -29,11 +29,22 @@ class Rendering:
     """A picture of splats: float32 sRGB rgb (H, W, 3) over the background, alpha (H, W) in 0 to 1, and depth (H, W).
 
     Depth is z along the optical axis in world units, the mean over what a pixel shows, 0 where it shows nothing.
+
+    From `outputs` alone, else None: median_depth (H, W), z where half of the light or less is left, 0 where more gets
+    through; normals (H, W, 3), unit vectors in the camera's frame that point to the camera's side, 0 where nothing is.
     """
 
     rgb: Floats
     alpha: Floats
     depth: Floats
+    median_depth: Floats | None = None
+    normals: Floats | None = None
+
+    @staticmethod
+    def of(rgb: Floats, alpha: Floats, accumulated_depth: Floats) -> Rendering:
+        """From what a `Rasterizer` draws."""
+        mean = np.where(alpha > 1e-6, accumulated_depth / np.maximum(alpha, 1e-6), 0.0)
+        return Rendering(rgb, alpha, mean.astype(np.float32))
 
 
 class Rasterizer(Protocol):
@@ -111,6 +122,4 @@ def rasterize(
         ValueError: the camera is not a pinhole.
     """
     view = view_of(camera, cam_from_world)
-    rgb, alpha, depth = _rasterizers()[choose_backend(backend)].draw(splats, view, background)
-    safe = np.maximum(alpha, 1e-6)
-    return Rendering(rgb, alpha, np.where(alpha > 1e-6, depth / safe, 0.0).astype(np.float32))
+    return Rendering.of(*_rasterizers()[choose_backend(backend)].draw(splats, view, background))
