@@ -6,6 +6,7 @@ The demo is made of it, and tests of every stage compare with its truth.
 from .compare import CameraAgreement, compare_cameras
 from .footage import SyntheticTruth, orbit_cameras, phone_camera, read_truth, views, write_synthetic_footage
 from .places import PLACES, synthetic_scene
+from .posed import posed_scene
 from .scene import SyntheticScene
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "compare_cameras",
     "orbit_cameras",
     "phone_camera",
+    "posed_scene",
     "read_truth",
     "synthetic_scene",
     "views",
