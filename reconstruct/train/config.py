@@ -196,6 +196,7 @@ class TrainConfig:
     mask_weight: of alpha where masks hide, for masks that cut out an object: nothing is left standing around it. 0 for
         masks that hide passers-by.
     background: what is seen through the splats while training; random keeps surfaces opaque.
+    refine_poses: learn where the photos were taken from, see pose_refinement.py; the scene's own poses are kept.
     antialiased: with both of Mip-Splatting's filters (Yu et al. 2024): the model holds from afar and from near.
     exposure: affine learns a map of colours for every photo (see exposure.py). For photos that were metered anew each
         time: without such differences it costs up to 1 dB at new places, and nothing of what colours are corrected for.
@@ -219,6 +220,7 @@ class TrainConfig:
     mask_weight: float = 0.0
     background: Background = "random"
     antialiased: bool = False
+    refine_poses: bool = False
     exposure: Exposure = "none"
     sparse_adam: bool = False
     photo_memory_mb: int | None = None

@@ -17,7 +17,7 @@ import numpy as np
 
 from diorama.capture.errors import InputError
 from diorama.capture.events import Evaluated, Finished, OnEvent, Progressed, Started, Warned, ignore
-from diorama.capture.transforms import Sim3
+from diorama.capture.transforms import Pose, Sim3
 from diorama.capture.types import PosedScene
 from diorama.render.splats import Splats
 from diorama.render.transform import transform_splats
@@ -35,7 +35,7 @@ from .resolution import scale_at, scaled_view
 from .schedule import background_at, means_learning_rate, sh_degree_at, views_at
 from .smoothing import Smoother, bake
 from .strategies import Strategy, make_strategy
-from .table import Floats, splats_from_rows
+from .table import MEAN, Floats, splats_from_rows
 
 STAGE = "train"
 PROGRESS_EVERY_S = 0.2
@@ -55,6 +55,9 @@ class TrainResult:
         `memory_bytes`.
     trained, held_out: names of frames. backend: the one used. resumed_from: the step it went on from, 0 for none.
     exposures: (len(trained), 3, 4), each trained photo's map from the splats' colours to its own; None when not learnt.
+    refined_poses: `cam_from_world` of the trained frames as pose refinement has them; None when not refined. The world
+        is the scene's: refinement as a whole neither moved, turned nor scaled the cameras, and the splats are carried
+        along. Held-out frames keep the scene's poses.
     removed: how many splats were taken out at the end for each of `floaters.REASONS`; empty where none was looked for.
     """
 
@@ -68,6 +71,7 @@ class TrainResult:
     backend: str
     resumed_from: int = 0
     exposures: Floats | None = None
+    refined_poses: Mapping[str, Pose] | None = None
     removed: Mapping[str, int] = field(default_factory=dict)
 
 
@@ -137,7 +141,7 @@ def _train(prepared: Prepared, out: Path, on_event: OnEvent) -> TrainResult:
         antialiased=config.antialiased,
         absolute=strategy.absolute_gradients,
     )
-    learnt, progress = Learnt(config, len(prepared.photos)), _Progress()
+    learnt, progress = Learnt(config, prepared.photos.views, prepared.rows[:, MEAN]), _Progress()
     if found is not None:
         backend.restore({name: array for name, array in found.state.items() if "/" not in name})
         learnt.restore(found.state)
@@ -149,10 +153,12 @@ def _train(prepared: Prepared, out: Path, on_event: OnEvent) -> TrainResult:
     removed: dict[str, int] = {}
     if config.floaters.remove:
         degree = sh_degree_at(config, progress.step)
-        removed = remove_floaters(backend, prepared.photos, degree, config.floaters, exposures)
+        seen = learnt.seen_from(prepared.photos)
+        removed = remove_floaters(backend, seen, degree, config.floaters, exposures)
+    world_from_train, refined = _carried_back(prepared, learnt)
 
     result = TrainResult(
-        splats=transform_splats(_finished(backend, config), prepared.frame.inverse()),
+        splats=transform_splats(_finished(backend, config), world_from_train),
         steps=progress.step,
         seconds=progress.seconds,
         history=progress.history,
@@ -162,6 +168,7 @@ def _train(prepared: Prepared, out: Path, on_event: OnEvent) -> TrainResult:
         backend=prepared.backend,
         resumed_from=resumed_from,
         exposures=exposures,
+        refined_poses=refined,
         removed=removed,
     )
     save_training(result, config, out)
@@ -177,8 +184,19 @@ def _finished(backend: StepBackend, config: TrainConfig) -> Splats:
     return dataclasses.replace(splats_from_rows(rows, config.sh_degree), is_antialiased=config.antialiased)
 
 
+def _carried_back(prepared: Prepared, learnt: Learnt) -> tuple[Sim3, dict[str, Pose] | None]:
+    """From the training frame to the world, and the trained cameras there where they were refined."""
+    world_from_train = prepared.frame.inverse()
+    if learnt.poses is None:
+        return world_from_train, None
+    poses, first_from_refined = learnt.poses.carried_back()
+    refined = [world_from_train.transform_camera(pose) for pose in poses]
+    return world_from_train @ first_from_refined, dict(zip(prepared.trained, refined, strict=True))
+
+
 def save_training(result: TrainResult, config: TrainConfig, out: Path) -> Path:
     """`out/training.json`: what the report tells about a training."""
+    refined = result.refined_poses
     record: dict[str, Any] = {
         "iterations": result.steps,
         "seconds": round(result.seconds, 3),
@@ -190,6 +208,7 @@ def save_training(result: TrainResult, config: TrainConfig, out: Path) -> Path:
         "held_out": list(result.held_out),
         "train_from_world": result.train_from_world.to_json(),
         "exposures": None if result.exposures is None else result.exposures.round(6).tolist(),
+        "refined_poses": None if refined is None else {n: p.matrix()[:3].tolist() for n, p in refined.items()},
         "config": dataclasses.asdict(config),
         "history": result.history,
     }
@@ -263,6 +282,7 @@ def _step(training: _Training, step: int) -> None:
         dense_adam=not config.sparse_adam,
         depth_weight=depth_weight_at(config, step),
         empty_weight=config.mask_weight,
+        pose_gradient=config.refine_poses,
     )
     shots = _shots(training, step)
     gradients = training.backend.step(shots, settings)
@@ -279,10 +299,11 @@ def _shots(training: _Training, step: int) -> list[Shot]:
     if not photos.is_whole:
         ahead = range(step, min(config.steps, step + AHEAD) + 1)
         photos.expect(target for soon in ahead for target in views_at(config, soon, len(photos)))
-    return [
-        Shot(target, scaled_view(photos.views[target], scale), None if exposure is None else exposure.value(target))
-        for target in views_at(config, step, len(photos))
-    ]
+    shots = []
+    for target in views_at(config, step, len(photos)):
+        view = scaled_view(training.learnt.view(target, photos.views[target]), scale)
+        shots.append(Shot(target, view, None if exposure is None else exposure.value(target)))
+    return shots
 
 
 def _log(training: _Training, progress: _Progress, step_ms: float, on_event: OnEvent) -> None:
@@ -300,7 +321,8 @@ def _log(training: _Training, progress: _Progress, step_ms: float, on_event: OnE
         )
     photos, exposure = training.prepared.photos, training.learnt.exposure
     chosen = views_at(config, progress.step, len(photos))[-1]
-    picture = backend.picture(photos.views[chosen], sh_degree_at(config, progress.step))
+    view = training.learnt.view(chosen, photos.views[chosen])
+    picture = backend.picture(view, sh_degree_at(config, progress.step))
     if exposure is not None:
         matrix = exposure.value(chosen)
         picture = picture @ matrix[:, :3].T + matrix[:, 3]

@@ -13,7 +13,6 @@ where they were.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
@@ -31,9 +30,9 @@ Array = npt.NDArray[np.float64]
 WARM_UP = 0.04
 """Share of all steps before cameras move: at first the splats show next to nothing."""
 
-REACH = 0.06
-"""So far Adam can carry a camera in a whole training, as its points move in the picture, a share of the longer side. The
-first step size is this over a photo's number of visits."""
+REACH = 0.3
+"""So far Adam can carry a camera in a whole training, as its points move in the picture: a share of the longer side.
+The first step size is this over a photo's number of visits."""
 
 MAX_RATE = 2e-3
 FALL = 0.01
@@ -43,8 +42,12 @@ NEAR = 0.05
 """Points nearer than this say nothing about what a motion does to the picture; in the training frame."""
 
 LEAST_POINTS = 12
-DAMPING = 0.01
+DAMPING = 0.1
 """Share of each motion's own effect on the picture that is added to it, so that none is taken to be without effect."""
+
+HOLD = 5.0
+"""Weight of half the squared motion, in longer sides of the picture, in its photo's loss: far less than a photo
+with something on it says, and the last word where it says nothing."""
 
 BETAS = (0.5, 0.8)
 EPSILON = 1e-12
@@ -57,23 +60,27 @@ class PoseRefinement:
         """`points` (P, 3) in the cameras' world: some of what they see."""
         self._config = config
         self._spread = [unit_motions(view, points) for view in views]
-        self._start = [np.vstack([view.cam_from_world, [0.0, 0.0, 0.0, 1.0]]) for view in views]
+        self._start = [_orthonormal(view.cam_from_world) for view in views]
         self._moves = np.zeros((len(views), 6), np.float32)
         self._exp_avg, self._exp_avg_sq = np.zeros_like(self._moves), np.zeros_like(self._moves)
         self._visits = np.zeros(len(views), np.float32)
 
-    def value(self, target: int) -> Array:
+    def value(self, target: int) -> Floats:
         """One camera's `cam_from_world` (3, 4)."""
-        moved: Array = (exp_twist(self._spread[target] @ self._moves[target]) @ self._start[target])[:3]
+        moved: Floats = self._moved(target)[:3].astype(np.float32)
         return moved
 
-    def values(self) -> Array:
-        """All of them (C, 3, 4)."""
-        return np.stack([self.value(target) for target in range(len(self._start))])
+    def carried_back(self) -> tuple[list[Pose], Sim3]:
+        """All cameras in the world they began in, and `first_from_refined`, which carries the splats there."""
+        before = [Pose(m[:3, :3], m[:3, 3]) for m in self._start]
+        moved = [self._moved(target) for target in range(len(self._start))]
+        after = [Pose(m[:3, :3], m[:3, 3]) for m in moved]
+        back = alignment(before, after)
+        return [back.transform_camera(pose) for pose in after], back
 
-    def view(self, target: int, view: View) -> View:
-        """`view` from where the camera is now."""
-        return dataclasses.replace(view, cam_from_world=self.value(target))
+    def _moved(self, target: int) -> Array:
+        moved: Array = exp_twist(self._spread[target] @ self._moves[target]) @ self._start[target]
+        return moved
 
     def update(self, target: int, gradient: Floats, step: int) -> None:
         """One step of Adam on a camera's twist by the loss's gradient (6,) at its value; a NaN moves nothing.
@@ -83,7 +90,7 @@ class PoseRefinement:
         rate = self.rate(step)
         if not np.isfinite(gradient).all() or not rate:
             return
-        gradient = (self._spread[target].T @ gradient).astype(np.float32)
+        gradient = (self._spread[target].T @ gradient + HOLD * self._moves[target]).astype(np.float32)
         self._visits[target] += 1
         m, v = self._exp_avg[target], self._exp_avg_sq[target]
         m += np.float32(1 - BETAS[0]) * (gradient - m)
@@ -112,9 +119,34 @@ class PoseRefinement:
     def restore(self, state: Arrays) -> None:
         """Raises ValueError when the arrays are not a state of as many cameras."""
         if state["moves"].shape != self._moves.shape:
-            raise ValueError(f"poses of {len(state['twists'])} photos, expected {len(self._moves)}")
+            raise ValueError(f"poses of {len(state['moves'])} photos, expected {len(self._moves)}")
         self._moves, self._exp_avg = state["moves"].copy(), state["exp_avg"].copy()
         self._exp_avg_sq, self._visits = state["exp_avg_sq"].copy(), state["visits"].copy()
+
+
+def _orthonormal(cam_from_world: Floats) -> Array:
+    """(4, 4) float64 of a float32 (3, 4), its rotation exact again."""
+    u, _, vt = np.linalg.svd(cam_from_world[:, :3].astype(np.float64))
+    matrix = np.eye(4)
+    matrix[:3, :3], matrix[:3, 3] = u @ vt, cam_from_world[:, 3]
+    return matrix
+
+
+def _seen(view: View, points: npt.NDArray[np.floating]) -> Array:
+    """Points (M, 3) in the camera that it may see: within its picture if it is nearly a pinhole, else in front of it or
+    all around."""
+    matrix = view.cam_from_world.astype(np.float64)
+    there: Array = points.astype(np.float64) @ matrix[:, :3].T + matrix[:, 3]
+    far = np.linalg.norm(there, axis=1) > NEAR
+    if view.model == "equirectangular":
+        around: Array = there[far]
+        return around
+    there = there[far & (there[:, 2] > (0.0 if view.model == "fisheye" else NEAR))]
+    if view.model == "fisheye":
+        return there
+    u, v = view.fx * there[:, 0] / there[:, 2] + view.cx, view.fy * there[:, 1] / there[:, 2] + view.cy
+    inside: Array = there[(u > 0) & (v > 0) & (u < view.width) & (v < view.height)]
+    return inside
 
 
 def unit_motions(view: View, points: npt.NDArray[np.floating]) -> Array:
@@ -122,23 +154,24 @@ def unit_motions(view: View, points: npt.NDArray[np.floating]) -> Array:
 
     Turning a camera and moving it sideways look nearly alike, and a step that is good for one is wild for the other. In
     these coordinates all six do about the same to the picture and hardly the same thing: the inverse square root of
-    J^T J, J being the derivative of the points' places in the picture by the twist (Park et al. 2023, "CamP").
+    J^T J, J being the derivative of the rays to the points by the twist, times focal length over longer side (Park et
+    al. 2023, "CamP").
     """
-    matrix = view.cam_from_world.astype(np.float64)
-    x, y, z = (points.astype(np.float64) @ matrix[:, :3].T + matrix[:, 3]).T
-    with np.errstate(divide="ignore", invalid="ignore"):
-        u, v = view.fx * x / z + view.cx, view.fy * y / z + view.cy
-    seen = np.flatnonzero((z > NEAR) & (u > 0) & (v > 0) & (u < view.width) & (v < view.height))
-    if len(seen) < LEAST_POINTS:  # as if looking at a wall one camera spread away
-        grid = np.linspace(-1, 1, 5) * 0.5
-        x, y = (g.ravel() for g in np.meshgrid(grid * view.width / view.fx, grid * view.height / view.fy))
-        z, seen = np.ones_like(x) + 0.3 * (x + y), np.arange(x.size)
-    x, y, z = x[seen], y[seen], z[seen]
+    seen = _seen(view, points)
+    if len(seen) < LEAST_POINTS:  # as if looking at a slanting wall one camera spread away
+        across, down = (0.5 * np.linspace(-1, 1, 5) * side for side in (view.width / view.fx, view.height / view.fy))
+        x, y = (grid.ravel() for grid in np.meshgrid(across, down))
+        seen = np.stack([x, y, 1.0 + 0.3 * (x + y)], -1)
+    # A ray's direction n of a point x at distance r: dn/dx = (I - n n^T) / r, and x moves by v + w x x.
+    distance = np.linalg.norm(seen, axis=1)[:, None, None]
+    rays = seen[:, :, None] / distance
+    by_point = (np.eye(3) - rays @ rays.transpose(0, 2, 1)) / distance
+    x, y, z = seen.T
     zero = np.zeros_like(z)
-    by_point = np.array([[view.fx / z, zero, -view.fx * x / z**2], [zero, view.fy / z, -view.fy * y / z**2]])
-    turned = np.array([[zero, z, -y], [-z, zero, x], [y, -x, zero]])  # columns: x by w
-    jacobian = np.concatenate([by_point, np.einsum("ikm,kjm->ijm", by_point, turned)], axis=1)
-    curvature = np.einsum("ijm,ikm->jk", jacobian, jacobian) / (len(seen) * max(view.width, view.height) ** 2)
+    turned = np.array([[zero, z, -y], [-z, zero, x], [y, -x, zero]]).transpose(2, 0, 1)  # columns: x by w
+    jacobian = np.concatenate([by_point, by_point @ turned], axis=2).reshape(-1, 6)
+    jacobian *= max(view.fx, view.fy) / max(view.width, view.height)
+    curvature = jacobian.T @ jacobian / len(seen)
     curvature += DAMPING * np.diag(np.diag(curvature))
     values, axes = np.linalg.eigh(curvature)
     result: Array = axes / np.sqrt(values) @ axes.T
@@ -163,17 +196,18 @@ def exp_twist(twist: npt.NDArray[np.floating]) -> Array:
 def alignment(before: Sequence[Pose], after: Sequence[Pose]) -> Sim3:
     """The similarity `before_from_after` that carries cameras best to where they were.
 
-    Turns are the mean of the cameras' turns and of their centres' about their middle, so that cameras on one spot or
-    one line have one too; scale and shift are the centres' (Umeyama 1991).
+    The turn is the mean of the cameras' own turns and of their centres' about the middle, so that cameras on one spot
+    or one line have one too; scale and shift are the centres' (Umeyama 1991).
     """
     old, new = (np.array([pose.origin_in_source for pose in poses]) for poses in (before, after))
     middle_old, middle_new = old.mean(axis=0), new.mean(axis=0)
-    spread = float(np.sqrt(((old - middle_old) ** 2).sum(axis=1).mean()))
-    turns = sum(b.rotation.T @ a.rotation for b, a in zip(before, after, strict=True)) / len(before)
-    covariance = (old - middle_old).T @ (new - middle_new) / len(before)
-    u, _, vt = np.linalg.svd(covariance + max(spread**2, 1e-12) * turns)
+    old, new = old - middle_old, new - middle_new
+    spread_old, spread_new = (float(np.sqrt((x**2).sum(axis=1).mean())) for x in (old, new))
+    turns: Array = np.sum([b.rotation.T @ a.rotation for b, a in zip(before, after, strict=True)], axis=0) / len(before)
+    covariance = old.T @ new / len(before)
+    is_spread = spread_old > 1e-9 and spread_new > 1e-9
+    u, _, vt = np.linalg.svd(turns + covariance / (spread_old * spread_new) if is_spread else turns)
     rotation = u @ np.diag([1.0, 1.0, np.sign(np.linalg.det(u @ vt))]) @ vt
-    variance = float(((new - middle_new) ** 2).sum(axis=1).mean())
-    scale = float(np.trace(rotation.T @ covariance)) / variance if variance > 1e-12 else 1.0
+    scale = float(np.trace(rotation.T @ covariance)) / spread_new**2 if is_spread else 1.0
     scale = scale if scale > 0 else 1.0
     return Sim3(scale, rotation, middle_old - scale * rotation @ middle_new)

@@ -43,9 +43,14 @@ class Shot:
 
 @dataclass(frozen=True, eq=False)
 class ShotGradients:
-    """Gradients of one photo's own loss; exposure: (3, 4), None where the shot had none."""
+    """Gradients of one photo's own loss.
+
+    exposure: (3, 4), None where the shot had none. camera: (6,) by a twist before the view's `cam_from_world`, see
+        `kernels.StepStats.d_camera`; None unless the settings ask for it.
+    """
 
     exposure: Floats | None = None
+    camera: Floats | None = None
 
 
 @dataclass(frozen=True)
@@ -70,6 +75,7 @@ class StepSettings:
     dense_adam: bool = True
     depth_weight: float = 0.0
     empty_weight: float = 0.0
+    pose_gradient: bool = False
 
 
 class StepBackend(SplatTable, Protocol):

@@ -100,9 +100,9 @@ class AutogradSteps:
 
     def _learn(self, shot: Shot, settings: StepSettings, weight: float, seen: Tensor) -> ShotGradients:
         """Adds `weight` times one photo's gradients to the parameters', and to `seen` the splats that it shows."""
-        drawn = self._draw(
-            shot.view, settings.sh_degree, settings.background, watch=self._keeps_statistics or not settings.dense_adam
-        )
+        twist = torch.zeros(6, device=self._device, requires_grad=True) if settings.pose_gradient else None
+        watch = self._keeps_statistics or not settings.dense_adam
+        drawn = self._draw(shot.view, settings.sh_degree, settings.background, watch=watch, twist=twist)
         rgb, exposure = drawn.rgb, None
         if shot.exposure is not None:
             exposure = torch.tensor(shot.exposure, device=self._device, requires_grad=True)
@@ -118,9 +118,7 @@ class AutogradSteps:
             seen |= drawn.seen
             if self._keeps_statistics:
                 self._count_pull(drawn, shot.view, settings, weight)
-        if exposure is None or exposure.grad is None:
-            return ShotGradients(None if exposure is None else np.zeros((3, 4), np.float32))
-        return ShotGradients((exposure.grad / weight).cpu().numpy())
+        return ShotGradients(_gradient_of(exposure, weight), _gradient_of(twist, weight))
 
     def _step_where(self, seen: Tensor) -> None:
         """Adam for the splats `seen` (N,), the others and their moments keeping still."""
@@ -143,8 +141,21 @@ class AutogradSteps:
                 self._photos[shot.target] = found
         return found
 
-    def _draw(self, view: View, sh_degree: int, background: Sequence[float], *, watch: bool) -> _Sight:
+    def _draw(
+        self,
+        view: View,
+        sh_degree: int,
+        background: Sequence[float],
+        *,
+        watch: bool,
+        twist: Tensor | None = None,
+    ) -> _Sight:
+        """What `view` sees, moved by exp(twist) where one is given."""
         splats, filters = self._splats(), self._filters()
+        if twist is not None:
+            start = torch.eye(4, device=self._device)
+            start[:3] = torch.tensor(view.cam_from_world, device=self._device)
+            filters["cam_from_world"] = (twin.exp_twist(twist) @ start)[:3]
         if self.name == "gsplat":
             rgb, alpha, depth, record = draw_tensors(*splats, view, sh_degree, absgrad=self._absolute, **filters)
             back = torch.tensor(background, dtype=torch.float32, device=self._device)
@@ -333,3 +344,11 @@ class AutogradSteps:
             self._adam.state[p] = {"step": step, "exp_avg": exp_avg[n], "exp_avg_sq": exp_avg_sq[n]}
         self._grad_norm = torch.zeros(self.count, device=self._device)
         self._visible = torch.zeros(self.count, device=self._device)
+
+
+def _gradient_of(value: Tensor | None, weight: float) -> Floats | None:
+    """The gradient that a leaf was given `weight` times of; zeros where the loss does not depend on it."""
+    if value is None:
+        return None
+    gradient: Floats = np.zeros(value.shape, np.float32) if value.grad is None else (value.grad / weight).cpu().numpy()
+    return gradient

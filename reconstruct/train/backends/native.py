@@ -76,6 +76,7 @@ class NativeSteps:
             depth_weight=settings.depth_weight,
             empty_weight=settings.empty_weight,
             antialiased=self._antialiased,
+            pose_gradient=settings.pose_gradient,
         )
         used, pulls = self._used, self._pulls(self._count) if self._keeps_statistics else None
         params, moments = self._params[:used], (self._exp_avg[:used], self._exp_avg_sq[:used])
@@ -92,7 +93,7 @@ class NativeSteps:
         if sums is not None:
             kernels.apply_step(sums, params, *moments, self._count, len(shots), config)
         self._losses.append(float(np.mean([stats.loss for stats in done])))
-        return [ShotGradients(stats.d_exposure) for stats in done]
+        return [ShotGradients(stats.d_exposure, stats.d_camera) for stats in done]
 
     def _sums_for(self, blocks: int) -> GradientSums:
         """Zeros for `blocks` blocks; `apply_step` left zeros behind in those of the step before."""
