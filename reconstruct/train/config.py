@@ -141,18 +141,18 @@ class FastConfig:
     """
 
     start: float = 0.05
-    stop: float = 0.6
+    stop: float = 0.7
     every: int = 100
-    least_times: int = 40
+    least_times: int = 20
     prune_stop: float = 0.9
     prune_every: int = 5
-    views: int = 10
+    views: int = 6
     error: float = 0.05
     min_score: float = 0.1
     grad: float = 2e-4
     clone_scale: float = 0.01
     min_opacity: float = 0.005
-    min_weight: float = 0.05
+    min_weight: float = 0.02
     noise: float = 5e5
     max_needle: float = 1.5
     opacity_reg: float = 0.01
