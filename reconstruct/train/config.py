@@ -13,6 +13,7 @@ Strategy = Literal["mcmc", "classic", "fast"]
 Backend = Literal["auto", "cpu", "torch", "gsplat"]
 Background = Literal["random", "black", "white"]
 Exposure = Literal["none", "affine"]
+Sky = Literal["auto", "on", "off"]
 
 
 @dataclass(frozen=True)
@@ -39,12 +40,15 @@ class Start:
     opacity: of each. scale: of each, times the distance to its nearest neighbours.
     cover_cells: where a photo shows something but a cell of it holds no point (sky, water, blank walls), one large
         splat is put behind; so many cells along the longer side, 0 for none.
+    sky: of these, those that show the sky are put on a shell far behind the scene (see sky.py): where nothing is
+        overhead (auto), always, or never.
     min_points: where the scene has fewer sparse points, random ones within its bounds make up for them.
     """
 
     opacity: float = 0.1
     scale: float = 1.0
     cover_cells: int = 12
+    sky: Sky = "off"
     min_points: int = 5_000
 
 
@@ -251,6 +255,7 @@ class TrainConfig:
             "photo_memory_mb": (self.photo_memory_mb is None or self.photo_memory_mb >= 0, "at least 0"),
             "checkpoint_every": (self.checkpoint_every >= 1, "at least 1"),
             "log_every": (self.log_every >= 1, "at least 1"),
+            "start.sky": (self.start.sky in get_args(Sky), "auto, on or off"),
             "exposure": (self.exposure in get_args(Exposure), "none or affine"),
             "resolution.start": (0.0 < self.resolution.start <= 1.0, "above 0, at most 1"),
             "resolution.until": (0.0 <= self.resolution.until <= 1.0, "0 to 1"),

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from diorama.kernels import View
 
 from .backends import Target
+from .sky import Shell, distance_to_shell, is_sky
 
 Array = npt.NDArray[np.float64]
 
@@ -34,29 +35,38 @@ class Cover:
     radii: Array
 
 
-def cover_views(points: Array, targets: Iterable[Target], cells: int, most: int) -> Cover:
+def cover_views(points: Array, targets: Iterable[Target], cells: int, most: int, shell: Shell | None = None) -> Cover:
     """At most `most` splats for the cells without points, `cells` along a photo's longer side.
 
-    Views are taken in turn; what was added for one counts as covered for the next.
+    Views are taken in turn; what was added for one counts as covered for the next. Cells that show the sky are put on
+    the shell, where there is one.
     """
     added, colors, radii = np.zeros((0, 3)), np.zeros((0, 3)), np.zeros(0)
+    is_solid = np.ones(
+        len(points), bool
+    )  # of points and added: not on the shell, so that it may say how far others are
     if not len(points) or cells < 1:
         return Cover(added, colors, radii)
     for target in targets:
         view = target.view
         cell_px = max(view.width, view.height) / cells
-        everything = np.concatenate([points, added])
-        pixels, depth = _project(everything, view)
-        in_front = depth > 0
-        x, y = _empty_cells(pixels[in_front], target, cell_px)
-        room = most - len(added)
-        if not len(x) or room <= 0 or not in_front.any():
+        pixels, depth = _project(np.concatenate([points, added]), view)
+        x, y = _empty_cells(pixels[depth > 0], target, cell_px)
+        room, near = most - len(added), (depth > 0) & is_solid
+        if not len(x) or room <= 0 or not near.any():
             continue
         x, y = x[:room], y[:room]
-        far = _depth_around(np.stack([x, y], axis=1), pixels[in_front], depth[in_front])
-        rays = np.stack([(x - view.cx) / view.fx, (y - view.cy) / view.fy, np.ones_like(x)], axis=1) * far[:, None]
+        rays = np.stack([(x - view.cx) / view.fx, (y - view.cy) / view.fy, np.ones_like(x)], axis=1)
+        far = _depth_around(np.stack([x, y], axis=1), pixels[near], depth[near])
         rotation, translation = _pose(view)
-        added = np.concatenate([added, (rays - translation) @ rotation])
+        sky = np.zeros(len(x), bool)
+        if shell is not None:
+            lengths = np.linalg.norm(rays, axis=1)
+            directions = rays / lengths[:, None] @ rotation
+            sky = is_sky(shell, directions, *_cell_brightness(target, x, y, cell_px))
+            far = np.where(sky, distance_to_shell(shell, -translation @ rotation, directions) / lengths, far)
+        added = np.concatenate([added, (rays * far[:, None] - translation) @ rotation])
+        is_solid = np.concatenate([is_solid, ~sky])
         colors = np.concatenate([colors, _cell_colors(target, x, y, cell_px)])
         radii = np.concatenate([radii, 0.5 * cell_px * far / view.fx])
     return Cover(added, colors, radii)
@@ -106,9 +116,16 @@ def _depth_around(cells: Array, pixels: Array, depth: Array) -> Array:
 
 def _cell_colors(target: Target, x: Array, y: Array, cell_px: float) -> Array:
     """Mean colours (M, 3) of the middle halves of cells."""
-    reach = max(1, int(cell_px / 4))
-    colors = np.empty((len(x), 3))
-    for i, (column, row) in enumerate(zip(x.astype(np.int64), y.astype(np.int64), strict=True)):
-        patch = target.rgb[max(0, row - reach) : row + reach, max(0, column - reach) : column + reach]
-        colors[i] = patch.reshape(-1, 3).mean(axis=0) / 255.0
-    return colors
+    patches = [_patch(target, column, row, cell_px / 4) for column, row in zip(x, y, strict=True)]
+    return np.array([patch.reshape(-1, 3).mean(axis=0) for patch in patches]).reshape(-1, 3) / 255.0
+
+
+def _cell_brightness(target: Target, x: Array, y: Array, cell_px: float) -> tuple[Array, Array]:
+    """Mean and standard deviation (M,) of the brightness of whole cells, 0 to 1."""
+    patches = [_patch(target, column, row, cell_px / 2).mean(axis=-1) / 255.0 for column, row in zip(x, y, strict=True)]
+    return np.array([patch.mean() for patch in patches]), np.array([patch.std() for patch in patches])
+
+
+def _patch(target: Target, x: float, y: float, reach_px: float) -> npt.NDArray[np.uint8]:
+    reach, column, row = max(1, int(reach_px)), int(x), int(y)
+    return target.rgb[max(0, row - reach) : row + reach, max(0, column - reach) : column + reach]

@@ -14,6 +14,7 @@ from .backends import Target
 from .config import TrainConfig
 from .cover import cover_views
 from .schedule import random_numbers
+from .sky import is_open_above, sky_shell
 from .table import COLUMNS, LOG_SCALE, LOGIT_OPACITY, MEAN, QUAT, SH, Floats
 
 Array = npt.NDArray[np.float64]
@@ -28,6 +29,7 @@ def first_rows(
     cameras: Sequence[Pose],
     config: TrainConfig,
     targets: Iterable[Target] = (),
+    up: Array | None = None,
 ) -> Floats:
     """Rows (N, 59) of the first splats, 1 <= N <= `config.max_splats`.
 
@@ -35,6 +37,7 @@ def first_rows(
         points: (P, 3) sparse points in the training frame, P >= 0. rgb_srgb: (P, 3) their colours.
         cameras: `cam_from_train` of every training view; they bound the scene where points do not.
         targets: the photos, whose parts without points are covered (see `cover_views`); may be empty.
+        up: (3,) unit, away from the ground; None where nobody knows, and no sky is looked for.
     """
     start, generator = config.start, random_numbers(config.seed, "start", 0)
     finite = np.isfinite(points).all(axis=1)
@@ -42,7 +45,10 @@ def first_rows(
     if len(points) > config.max_splats:
         chosen = np.sort(generator.choice(len(points), config.max_splats, replace=False))
         points, colors = points[chosen], colors[chosen]
-    cover = cover_views(points, targets, start.cover_cells, config.max_splats - len(points))
+    shell = None if up is None or start.sky == "off" else sky_shell(points, cameras, up)
+    if shell is not None and start.sky == "auto" and not is_open_above(points, shell):
+        shell = None
+    cover = cover_views(points, targets, start.cover_cells, config.max_splats - len(points), shell)
     wanted = min(max(start.min_points, 1), config.max_splats - len(cover.points)) - len(points)
     if wanted > 0:
         low, high = _bounds(points, cameras)

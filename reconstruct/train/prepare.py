@@ -15,6 +15,7 @@ from diorama.capture.transforms import Sim3
 from diorama.capture.types import PosedScene
 from diorama.render.rasterize import choose_backend, view_of
 
+from ..coverage import level_scene
 from ..views import hold_out_names, load_views, view_camera
 from .backends import Target
 from .config import TrainConfig
@@ -82,8 +83,9 @@ def prepare(scene: PosedScene, config: TrainConfig, depth_maps: Path | None = No
     for name, lens, pose in zip(trained, lenses, poses, strict=True):
         digest.update(f"{name} {lens}".encode())
         digest.update(pose.matrix().tobytes())
+    up = level_scene(scene)[1][2] if config.start.sky != "off" else None  # +z of the level world, in this one
     passing = _noted(photos, digest)
-    rows = first_rows(frame.apply(scene.points.xyz), scene.points.rgb_srgb, cameras, config, passing)
+    rows = first_rows(frame.apply(scene.points.xyz), scene.points.rgb_srgb, cameras, config, passing, up)
     for _ in passing:  # those that the first splats did not need
         pass
     digest.update(rows.tobytes())

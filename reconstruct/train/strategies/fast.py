@@ -28,7 +28,7 @@ from diorama.kernels import View
 
 from ..backends import Target
 from ..config import TrainConfig
-from ..photos import photo_at
+from ..photos import PhotoStore, photo_at
 from ..resolution import scale_at, scaled_view
 from ..schedule import random_numbers, sh_degree_at
 from ..table import LOG_SCALE, LOGIT_OPACITY, Drawn, Floats, Index, SplatTable
@@ -51,7 +51,7 @@ class Fast:
         self._every = max(1, min(fast.every, config.steps // fast.least_times))
         self._start, self._stop = fast.start * config.steps, fast.stop * config.steps
         self._prune_stop = fast.prune_stop * config.steps
-        self._longest_px = max((max(t.view.width, t.view.height) for t in targets), default=1)
+        self._longest_px = PhotoStore.of(targets).longest_px
 
     def after_step(self, table: SplatTable, step: int, means_lr: float) -> None:
         self._refine(table, step)
