@@ -48,7 +48,7 @@ class Start:
     opacity: float = 0.1
     scale: float = 1.0
     cover_cells: int = 12
-    sky: Sky = "off"
+    sky: Sky = "auto"
     min_points: int = 5_000
 
 
