@@ -116,19 +116,23 @@ def test_exposures_come_back_from_a_checkpoint() -> None:
     rng = np.random.default_rng(0)
     gradients = [ShotGradients(g) for g in rng.normal(size=(40, 3, 4)).astype(np.float32)]
     shots = [Shot(step % 4, None, IDENTITY) for step in range(40)]  # type: ignore[arg-type]
-    through, broken = Learnt(config, 4), Learnt(config, 4)
+    through, broken = learnt(config, 4), learnt(config, 4)
     for step in range(1, 41):
         through.update([shots[step - 1]], [gradients[step - 1]], step)
         if step <= 20:
             broken.update([shots[step - 1]], [gradients[step - 1]], step)
-    again = Learnt(config, 4)
+    again = learnt(config, 4)
     again.restore(broken.state())
     for step in range(21, 41):
         again.update([shots[step - 1]], [gradients[step - 1]], step)
     assert again.exposure is not None and through.exposure is not None
     assert np.array_equal(again.exposure.values(), through.exposure.values())
     with pytest.raises(ValueError, match="exposures of 4 photos"):
-        Learnt(config, 5).restore(broken.state())
+        learnt(config, 5).restore(broken.state())
+
+
+def learnt(config: TrainConfig, count: int) -> Learnt:
+    return Learnt(config, [None] * count, np.zeros((0, 3), np.float32))  # type: ignore[list-item]
 
 
 def tinted(scene: PosedScene, spread: float) -> np.ndarray:
