@@ -104,7 +104,7 @@ class StepConfig:
     depth_weight, empty_weight: of `twin_geometry.depth_loss` and `twin_geometry.empty_loss`, for photos that know
         something; a step with neither costs nothing more.
     background: three sRGB values.
-    opacity_reg, scale_reg: weights of `twin.regularizer`.
+    opacity_reg, scale_reg: weights of `twin.regularizer`. needle_reg, max_needle: of `twin_geometry.needle_loss`.
     dense_adam: also move splats that the view does not show, by their old momentum, as 3DGS does.
     deterministic: bitwise the same result whatever the thread count; a few per cent slower, and 0.4 kB more per splat.
         Without it the result is the same every time on one thread only.
@@ -127,6 +127,8 @@ class StepConfig:
     background: Sequence[float] | Floats = (0.0, 0.0, 0.0)
     opacity_reg: float = 0.0
     scale_reg: float = 0.0
+    needle_reg: float = 0.0
+    max_needle: float = 1.5
     dense_adam: bool = True
     deterministic: bool = False
     tight_tiles: bool = True
@@ -143,6 +145,8 @@ class StepConfig:
             raise ValueError(f"ssim_weight is {self.ssim_weight}, expected 0 to 1")
         if not (0.0 <= self.depth_weight < math.inf and 0.0 <= self.empty_weight < math.inf):
             raise ValueError("depth_weight and empty_weight must be at least 0")
+        if not (self.max_needle >= 1.0 and math.isfinite(self.needle_reg)):
+            raise ValueError("max_needle must be at least 1 and needle_reg finite")
         if not (0.0 <= self.beta1 < 1.0 and 0.0 <= self.beta2 < 1.0):
             raise ValueError("beta1 and beta2 must be at least 0 and below 1")
 
@@ -158,7 +162,8 @@ class StepConfig:
             self.lr_means, self.lr_quats, self.lr_log_scales, self.lr_opacities, self.lr_sh0, self.lr_sh_rest
         )
         options.set_adam(self.beta1, self.beta2, self.epsilon, self.dense_adam)
-        options.set_loss(self.ssim_weight, self.opacity_reg, self.scale_reg)
+        regularizers = (self.opacity_reg, self.scale_reg, self.needle_reg, math.log(self.max_needle))
+        options.set_loss(self.ssim_weight, *regularizers)
         options.set_geometry_loss(self.depth_weight, self.empty_weight)
         options.set_background(*three_channels(self.background))
         return options

@@ -460,8 +460,10 @@ void bind_options(nb::module_& m) {
       .def("set_adam", [](StepOptions& o, float beta1, float beta2, float epsilon, bool dense) {
         o.adam.beta1 = beta1, o.adam.beta2 = beta2, o.adam.epsilon = epsilon, o.adam.dense = dense;
       })
-      .def("set_loss", [](StepOptions& o, float ssim_weight, float opacity_reg, float scale_reg) {
+      .def("set_loss", [](StepOptions& o, float ssim_weight, float opacity_reg, float scale_reg, float needle_reg,
+                          float log_needle) {
         o.ssim_weight = ssim_weight, o.adam.opacity_reg = opacity_reg, o.adam.scale_reg = scale_reg;
+        o.adam.needle_reg = needle_reg, o.adam.log_needle = log_needle;
       })
       .def("set_geometry_loss", [](StepOptions& o, float depth_weight, float empty_weight) {
         o.depth_weight = depth_weight, o.empty_weight = empty_weight;

@@ -1,6 +1,8 @@
-"""What is known of a photo besides its colours, as losses: see twin.py."""
+"""Losses by geometry: what is known of a photo besides its colours, and the shapes of splats. See twin.py."""
 
 from __future__ import annotations
+
+import math
 
 import torch
 from torch import Tensor
@@ -40,6 +42,18 @@ def empty_loss(alpha: Tensor, empty: Tensor) -> Tensor:
     """Mean of alpha (H, W) where `empty` (H, W) is not 0: what stands where a photo says that nothing does."""
     is_empty = empty != 0
     return (alpha * is_empty).sum() / is_empty.sum().clamp(min=1)
+
+
+def needle_loss(log_scales: Tensor, most: float) -> Tensor:
+    """Mean over splats (N, 3) of what log(longest / second longest axis) has beyond log(`most`), 0 without splats.
+
+    The idea is PhysGaussian's anisotropy regularizer (Xie et al. 2024). In logarithms its slope does not grow with the
+    needle; discs, which surfaces are made of, are free. Of two equal second axes the first is pulled.
+    """
+    if not len(log_scales):
+        return log_scales.sum()
+    ordered = torch.sort(log_scales, dim=1, descending=True).values
+    return torch.clamp(ordered[:, 0] - ordered[:, 1] - math.log(most), min=0.0).mean()
 
 
 def _is_weight(x: Tensor) -> Tensor:

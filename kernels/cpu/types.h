@@ -54,6 +54,7 @@ struct AdamOptions {
   float lr_means = 0, lr_quats = 0, lr_log_scales = 0, lr_opacities = 0, lr_sh0 = 0, lr_sh_rest = 0;
   float beta1 = 0.9f, beta2 = 0.999f, epsilon = 1e-15f;
   float opacity_reg = 0, scale_reg = 0;
+  float needle_reg = 0, log_needle = 0;          // weight, and the log of the ratio that costs nothing
   bool dense = true;                             // false: splats that the picture does not show keep still
 };
 

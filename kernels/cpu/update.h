@@ -91,6 +91,21 @@ inline void note_statistics(const GradientSink& sink, const Eye& eye, const Sigh
   }
 }
 
+// What longest over second longest axis has beyond the ratio that is free, in logarithms: slopes 1 and -1.
+inline void pull_needles(const AdamOptions& o, const Parameters& p, int count, Mask real, Floats* out) {
+  const Floats a = p[kLogScale], b = p[kLogScale + 1], c = p[kLogScale + 2];
+  const Floats longest = maximum(maximum(a, b), c), second = maximum(minimum(a, b), minimum(maximum(a, b), c));
+  const Mask needle = both(real, greater(longest - second, all(o.log_needle)));
+  const Floats pull = keep(needle, all(o.needle_reg / static_cast<float>(count)));
+  Floats rest = pull;   // of two equal second ones, the first is pulled
+  for (int k = 0; k < 3; ++k) {
+    const Floats length = p[kLogScale + k];
+    const Mask is_second = both(at_least(length, second), greater(longest, length));
+    out[kLogScale + k] = out[kLogScale + k] + keep(at_least(length, longest), pull) - keep(is_second, rest);
+    rest = choose(is_second, zeros(), rest);
+  }
+}
+
 // Mean opacity and mean scale are part of the loss for every splat, seen or not.
 inline void add_regularizers(const AdamOptions& o, const Parameters& p, int count, Mask real, Floats* out) {
   if (o.opacity_reg != 0) {
@@ -103,6 +118,7 @@ inline void add_regularizers(const AdamOptions& o, const Parameters& p, int coun
     for (int k = 0; k < 3; ++k)
       out[kLogScale + k] = out[kLogScale + k] + keep(real, each * exponential(p[kLogScale + k]));
   }
+  if (o.needle_reg != 0) pull_needles(o, p, count, real, out);
 }
 
 struct UpdateContext {

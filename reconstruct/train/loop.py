@@ -279,6 +279,8 @@ def _step(training: _Training, step: int) -> None:
         background=background_at(config, step),
         opacity_reg=strategy.opacity_reg,
         scale_reg=strategy.scale_reg,
+        needle_reg=strategy.needle_reg,
+        max_needle=strategy.max_needle,
         dense_adam=not config.sparse_adam,
         depth_weight=depth_weight_at(config, step),
         empty_weight=config.mask_weight,

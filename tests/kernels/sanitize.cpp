@@ -172,6 +172,7 @@ void train(Cloud& cloud, const Camera& camera, Photo& photo, const Level& level,
     options.adam.lr_means = options.adam.lr_quats = options.adam.lr_log_scales = options.adam.lr_opacities = 1e-3f;
     options.adam.lr_sh0 = options.adam.lr_sh_rest = 1e-3f;
     options.adam.opacity_reg = options.adam.scale_reg = .01f;
+    options.adam.needle_reg = step % 2 ? .1f : 0, options.adam.log_needle = .4f;
     options.adam.dense = step % 2 == 0;
     options.sh_degree = step % 4;
     options.depth_weight = step % 3 ? .1f : 0, options.empty_weight = step % 2 ? .1f : 0;

@@ -19,6 +19,7 @@ from diorama.kernels import (
     render_backward,
     train_step,
     twin_geometry,
+    unpack,
     zero_blocks,
 )
 
@@ -181,3 +182,50 @@ def test_wrong_maps_are_refused() -> None:
     for weights in ({"depth_weight": -1.0}, {"empty_weight": float("nan")}):
         with pytest.raises(ValueError, match="at least 0"):
             StepConfig(step=1, **weights)  # type: ignore[arg-type]
+
+
+def test_needles_by_hand_and_by_finite_differences() -> None:
+    """One needle of 4 to 1, one disc, one ball: log(4 / 1.5) / 3, shared by nobody but the needle."""
+    log_scales = torch.log(torch.tensor([[4.0, 1.0, 0.5], [2.0, 2.0, 0.1], [1.0, 1.0, 1.0]], dtype=torch.float64))
+    log_scales.requires_grad_()
+    loss = twin_geometry.needle_loss(log_scales, 1.5)
+    assert loss.item() == pytest.approx(np.log(4 / 1.5) / 3)
+    (gradient,) = torch.autograd.grad(loss, log_scales)
+    assert torch.allclose(gradient * 3, torch.tensor([[1.0, -1, 0], [0, 0, 0], [0, 0, 0]], dtype=torch.float64))
+    rng = np.random.default_rng(1)
+    many = torch.tensor(rng.normal(size=(20, 3)), requires_grad=True)
+    assert torch.autograd.gradcheck(lambda s: twin_geometry.needle_loss(s, 1.3), [many], eps=1e-6)
+    assert twin_geometry.needle_loss(torch.zeros(0, 3), 1.5).item() == 0
+
+
+@pytest.mark.parametrize("dense", [True, False])
+def test_the_steps_pull_on_needles_is_the_twins(level: str, dense: bool) -> None:
+    """Adam's first moments with and without it, seen splats only where the step is sparse; NaN and equal axes apart."""
+    splats = cloud(COUNT)
+    splats.log_scales[:5] = -2.0  # balls
+    splats.log_scales[5:10, 1:] = -3.0  # the second longest twice: the first of them is pulled
+    splats.log_scales[5:10, 0] = -1.0
+    splats.log_scales[10, 1], splats.means[11] = np.nan, np.nan
+    splats.means[100:120, 2] = -5.0
+    photo = Photo(planes(83, 101)["rgb"])
+    moments = []
+    for weight in (0.0, 0.7):
+        blocks, m, v = pack(*splats), zero_blocks(COUNT), zero_blocks(COUNT)
+        config = StepConfig(step=1, deterministic=True, dense_adam=dense, needle_reg=weight, max_needle=1.4)
+        train_step(blocks, m, v, COUNT, camera(), photo, config)
+        moments.append(unpack(m, COUNT).log_scales / 0.1)
+    log_scales = torch.tensor(splats.log_scales, dtype=torch.float64, requires_grad=True)
+    (0.7 * twin_geometry.needle_loss(log_scales, 1.4)).backward()  # type: ignore[no-untyped-call]
+    assert log_scales.grad is not None
+    expected = log_scales.grad.numpy()
+    expected[5:10] = 0.7 / COUNT * np.array([1.0, -1.0, 0.0])
+    expected[10] = 0.0
+    if not dense:
+        expected[~render(pack(*splats), COUNT, camera()).context.visible] = 0.0
+    assert_close_where(moments[1] - moments[0], expected, 1e-5, reason="the difference of two float32 gradients")
+    assert np.abs(expected).max() > 1e-3
+
+
+def test_impossible_needles_are_refused() -> None:
+    with pytest.raises(ValueError, match="max_needle"):
+        StepConfig(step=1, max_needle=0.9)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +18,7 @@ from diorama.capture.transforms import Sim3
 from diorama.capture.types import Capture, Frame, PosedScene, PoseSummary, SparsePoints
 from diorama.reconstruct.train import TrainConfig, train_splats
 from diorama.reconstruct.train.backends import Shot, StepSettings, Target, open_backend
-from diorama.reconstruct.train.config import DepthConfig
+from diorama.reconstruct.train.config import DepthConfig, ResolutionConfig
 from diorama.reconstruct.train.geometry import KnownGeometry, depth_weight_at, known_geometry
 from diorama.reconstruct.train.table import rows_from_splats
 from diorama.render.rasterize import choose_backend, rasterize, view_of
@@ -57,6 +57,16 @@ def room() -> Splats:
         ((colors - 0.5) / SH_C0)[:, None],
     )
     return Splats(*(np.ascontiguousarray(a, dtype=np.float32) for a in arrays))
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    from diorama import kernels
+
+    before = kernels.thread_count()
+    kernels.set_thread_count(1)
+    yield
+    kernels.set_thread_count(before)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -112,12 +122,18 @@ def score(captured: Room, splats: Splats, names: list[str]) -> tuple[float, floa
 
 
 @pytest.mark.skipif("cpu" not in BACKENDS, reason="the native kernels are not built")
-def test_depth_maps_improve_geometry_and_unseen_views(captured_room: Room, tmp_path: Path) -> None:
-    """Five photos of a room, four in between held out: 0.6 dB and 0.6 of the depth error are asked for; seen are 1.3 dB
-    and 0.4."""
+def test_depth_maps_improve_geometry_and_unseen_views(captured_room: Room, tmp_path: Path, one_thread: None) -> None:
+    """Five photos of a room, four in between held out: 0.6 dB and 0.6 of the depth error are asked for; seen are 1.9 dB
+    and 0.45. On one thread, where a training always has the same bytes: seeds differ by 0.5 dB."""
     held_out = [f"view_{i}.png" for i in range(1, 9, 2)]
     config = TrainConfig(
-        steps=800, max_size_px=None, max_splats=6_000, hold_out=",".join(held_out), backend="cpu", log_every=800
+        steps=800,
+        max_size_px=None,
+        max_splats=6_000,
+        hold_out=",".join(held_out),
+        backend="cpu",
+        log_every=800,
+        resolution=ResolutionConfig(start=1.0),
     )
     without = train_splats(captured_room.scene, tmp_path / "without", config)
     keep_depth(captured_room)
@@ -217,7 +233,7 @@ def test_native_and_twin_take_the_same_steps(splat_scene: SplatScene) -> None:
             backend = open_backend(name, rows, targets, 64, statistics=False)
             settings = StepSettings(
                 1, 1e-3, 1e-3, 5e-3, 5e-2, 2.5e-3, 1.25e-4, 3, 0.2, (0.2, 0.5, 0.7), 0.01, 0.01,
-                depth_weight=weight, empty_weight=weight,
+                needle_reg=weight, max_needle=1.2, depth_weight=weight, empty_weight=weight,
             )  # fmt: skip
             backend.step([Shot(0, targets[0].view)], settings)
             after[name, weight] = backend.state()["exp_avg"]

@@ -73,6 +73,8 @@ class StepSettings:
     opacity_reg: float
     scale_reg: float
     dense_adam: bool = True
+    needle_reg: float = 0.0
+    max_needle: float = 1.5
     depth_weight: float = 0.0
     empty_weight: float = 0.0
     pose_gradient: bool = False

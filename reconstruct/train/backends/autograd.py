@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from diorama.capture.errors import InputError
-from diorama.kernels import View, twin, twin_outputs
+from diorama.kernels import View, twin, twin_geometry, twin_outputs
 from diorama.render.backends.cuda import draw_tensors, weight_sums
 
 from ..photos import PhotoStore, photo_at
@@ -87,6 +87,8 @@ class AutogradSteps:
         penalty: Any = twin.regularizer(
             p["log_scales"], p["logit_opacities"][:, 0], settings.opacity_reg, settings.scale_reg
         )
+        if settings.needle_reg > 0:
+            penalty = penalty + settings.needle_reg * twin_geometry.needle_loss(p["log_scales"], settings.max_needle)
         if penalty.requires_grad:
             penalty.backward()
         for param in p.values():  # a splat that no photo shows still obeys Adam's moments

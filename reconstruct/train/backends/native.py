@@ -72,6 +72,8 @@ class NativeSteps:
             background=settings.background,
             opacity_reg=settings.opacity_reg,
             scale_reg=settings.scale_reg,
+            needle_reg=settings.needle_reg,
+            max_needle=settings.max_needle,
             dense_adam=settings.dense_adam,
             depth_weight=settings.depth_weight,
             empty_weight=settings.empty_weight,

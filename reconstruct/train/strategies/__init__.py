@@ -15,6 +15,8 @@ class Strategy(Protocol):
 
     opacity_reg: float
     scale_reg: float
+    needle_reg: float
+    max_needle: float
     needs_statistics: bool
     absolute_gradients: bool
     """Whether the statistics' `grad_norm` is AbsGS's."""

@@ -16,6 +16,8 @@ class Classic:
 
     opacity_reg = 0.0
     scale_reg = 0.0
+    needle_reg = 0.0
+    max_needle = 1.0
     needs_statistics = True
 
     def __init__(self, config: TrainConfig) -> None:

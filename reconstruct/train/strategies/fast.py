@@ -48,6 +48,7 @@ class Fast:
         fast = config.fast
         self._config, self._fast, self._targets = config, fast, targets
         self.opacity_reg, self.scale_reg = fast.opacity_reg, fast.scale_reg
+        self.needle_reg, self.max_needle = 0.0, fast.max_needle
         self._every = max(1, min(fast.every, config.steps // fast.least_times))
         self._start, self._stop = fast.start * config.steps, fast.stop * config.steps
         self._prune_stop = fast.prune_stop * config.steps

@@ -27,13 +27,15 @@ class Mcmc:
     def __init__(self, config: TrainConfig) -> None:
         self._config, self._mcmc = config, config.mcmc
         self.opacity_reg, self.scale_reg = config.mcmc.opacity_reg, config.mcmc.scale_reg
+        self.needle_reg, self.max_needle = config.mcmc.needle_reg, config.mcmc.max_needle
         self._every = max(1, min(config.mcmc.every, config.steps // config.mcmc.least_times))
         self._start, self._stop = config.mcmc.start * config.steps, config.mcmc.stop * config.steps
 
     def after_step(self, table: SplatTable, step: int, means_lr: float) -> None:
         if self._start <= step <= self._stop and step % self._every == 0 and table.count:
             self._relocate(table, step)
-            shorten_needles(table, self._mcmc.max_needle)
+            if self._mcmc.needle_reg == 0:
+                shorten_needles(table, self._mcmc.max_needle)
             self._grow(table, step)
         table.add_noise(self._mcmc.noise * means_lr, self._config.seed, step)
 
