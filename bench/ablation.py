@@ -1,0 +1,60 @@
+"""What each part of the trainer gives: time and held-out quality with it changed, everything else equal.
+
+    python bench/ablation.py [--runs 5] [--steps 3000] [--size 496] [--only NAME ...]
+
+Two sets: brighton_beach with its given cameras (18 drone photos) and the synthetic terrace (24 pictures of 480x360, true
+cameras). Every variant is trained with seeds 0 to RUNS - 1, the variants in turn; medians, and the range of the PSNR.
+Seconds are those of the training alone. What the kernels' own parts (tiles, fusion) give is in `bench/parts.py`: they
+change time only.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+from collections.abc import Callable
+from dataclasses import replace
+
+from quality import trained
+from scenes import real, synthetic
+
+from diorama import kernels
+from diorama.reconstruct.train import PRESETS, TrainConfig
+
+VARIANTS: dict[str, Callable[[TrainConfig], TrainConfig]] = {
+    "preview as it is": lambda c: c,
+    "all photos at full size": lambda c: replace(c, resolution=replace(c.resolution, start=1.0)),
+    "sparse Adam": lambda c: replace(c, dense_adam=False),
+    "strategy classic": lambda c: replace(c, strategy="classic"),
+    "strategy fast": lambda c: replace(c, strategy="fast"),
+    "exposure affine": lambda c: replace(c, exposure="affine"),
+    "anti-aliasing": lambda c: replace(c, antialiased=True),
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--steps", type=int, default=3_000)
+    parser.add_argument("--size", type=int, default=496)
+    parser.add_argument("--only", nargs="*", choices=list(VARIANTS), default=list(VARIANTS))
+    options = parser.parse_args()
+    print(f"{kernels.simd_level()}, {kernels.thread_count()} threads, {options.steps} steps, {options.runs} seeds")
+    print(f"| set | variant | seconds | PSNR, dB | from - to |\n{'|---' * 5}|")
+    base = replace(PRESETS["preview"], steps=options.steps, max_size_px=options.size, backend="cpu")
+    for name, scene in {"brighton_beach": real("baseline"), "terrace": synthetic(24, 480, 360)}.items():
+        runs: dict[str, list[tuple[float, float]]] = {variant: [] for variant in options.only}
+        for seed in range(options.runs):
+            for variant in options.only:
+                runs[variant].append(trained(scene, replace(VARIANTS[variant](base), seed=seed)))
+        for variant, found in runs.items():
+            decibels, seconds = [r[0] for r in found], [r[1] for r in found]
+            print(
+                f"| {name} | {variant} | {statistics.median(seconds):.1f} | {statistics.median(decibels):.2f} "
+                f"| {min(decibels):.2f} - {max(decibels):.2f} |",
+                flush=True,
+            )
+
+
+if __name__ == "__main__":
+    main()
