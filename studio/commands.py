@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from .pipeline import PoseStage
 
 Preset = Literal["preview", "standard", "high"]
+Switch = Literal["on", "off"]
 Footage = Annotated[
     Positional[tuple[str, ...]],
     arg(
@@ -91,8 +92,28 @@ class TrainOptions:
         None
     )
     strategy: Annotated[
-        Literal["mcmc", "classic"] | None,
-        arg(metavar="mcmc|classic", help="How splats are added and removed (default mcmc).", help_behavior_hint=""),
+        Literal["mcmc", "classic", "fast"] | None,
+        arg(metavar="mcmc|classic|fast", help="How splats are added and removed.", help_behavior_hint=""),
+    ] = None
+    batch: Annotated[int | None, arg(metavar="N", help="Pictures per step.", help_behavior_hint="")] = None
+    antialiased: Annotated[
+        Switch | None,
+        arg(
+            metavar="on|off",
+            help="Train with Mip-Splatting's filters: holds from afar and from near.",
+            help_behavior_hint="",
+        ),
+    ] = None
+    exposure: Annotated[
+        Literal["none", "affine"] | None,
+        arg(
+            metavar="none|affine",
+            help="affine: learn each picture's exposure and white balance, and export the neutral look.",
+            help_behavior_hint="",
+        ),
+    ] = None
+    refine_poses: Annotated[
+        Switch | None, arg(metavar="on|off", help="Correct the cameras while training.", help_behavior_hint="")
     ] = None
     backend: Annotated[
         Literal["auto", "cpu", "torch", "gsplat"],
@@ -335,14 +356,8 @@ def train_config(options: TrainOptions) -> TrainConfig:
     """The preset with what the command line says instead."""
     from diorama.reconstruct.train import PRESETS
 
-    preset = PRESETS[options.preset]
-    return dataclasses.replace(
-        preset,
-        steps=preset.steps if options.steps is None else options.steps,
-        max_size_px=preset.max_size_px if options.max_size is None else options.max_size,
-        max_splats=preset.max_splats if options.max_splats is None else options.max_splats,
-        strategy=options.strategy or preset.strategy,
-        hold_out=options.hold_out,
-        backend=options.backend,
-        seed=options.seed,
-    )
+    switches = {"on": True, "off": False}
+    given = {f.name: getattr(options, f.name) for f in dataclasses.fields(options) if f.name != "preset"}
+    given = {name: switches.get(value, value) for name, value in given.items()}
+    given["max_size_px"] = given.pop("max_size")
+    return dataclasses.replace(PRESETS[options.preset], **{n: v for n, v in given.items() if v is not None})

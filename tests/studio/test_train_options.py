@@ -1,0 +1,44 @@
+"""What the command line says reaches the trainer; what it does not say comes from the preset."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from diorama.reconstruct.train import PRESETS
+from diorama.studio.commands import TrainOptions, train_config
+
+
+def test_nothing_given_is_the_preset() -> None:
+    for preset in ("preview", "standard", "high"):
+        assert train_config(TrainOptions(preset=preset)) == PRESETS[preset]
+
+
+def test_every_option_is_read() -> None:
+    given = TrainOptions(
+        preset="preview",
+        steps=7,
+        max_size=99,
+        hold_out="none",
+        max_splats=11,
+        strategy="fast",
+        batch=2,
+        antialiased="on",
+        exposure="affine",
+        refine_poses="on",
+        backend="cpu",
+        seed=5,
+    )
+    defaults = TrainOptions()
+    unset = [f.name for f in dataclasses.fields(given) if getattr(given, f.name) == getattr(defaults, f.name)]
+    assert not unset, "this test does not set every option"
+    config, preset = train_config(given), PRESETS["preview"]
+    expected = dataclasses.asdict(given) | {"antialiased": True, "refine_poses": True, "max_size_px": 99}
+    for name in ("preset", "max_size"):
+        expected.pop(name)
+    for name, value in expected.items():
+        assert getattr(config, name) == value
+    assert dataclasses.replace(config, **{n: getattr(preset, n) for n in expected}) == preset
+
+
+def test_a_switch_can_turn_off() -> None:
+    assert train_config(TrainOptions(antialiased="off")).antialiased is False
