@@ -14,7 +14,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from diorama.capture.camera import Camera
+from diorama.capture.camera import Camera, Lens
 from diorama.capture.errors import InputError
 from diorama.capture.transforms import Pose
 from diorama.kernels import View
@@ -28,7 +28,8 @@ Floats = npt.NDArray[np.float32]
 class Rendering:
     """A picture of splats: float32 sRGB rgb (H, W, 3) over the background, alpha (H, W) in 0 to 1, and depth (H, W).
 
-    Depth is z along the optical axis in world units, the mean over what a pixel shows, 0 where it shows nothing.
+    Depth is z along the optical axis in world units, the mean over what a pixel shows, 0 where it shows nothing; of
+    fisheye and equirectangular cameras it is the distance from the camera instead.
 
     From `outputs` alone, else None: median_depth (H, W), z where half of the light or less is left, 0 where more gets
     through; normals (H, W, 3), unit vectors in the camera's frame that point to the camera's side, 0 where nothing is.
@@ -95,12 +96,21 @@ def choose_backend(name: str = "auto") -> str:
     return name
 
 
+DISTORTION: dict[Lens, tuple[str, ...]] = {
+    "pinhole": (),
+    "opencv": ("k1", "k2", "p1", "p2", "k3", "k4", "k5", "k6"),
+    "fisheye": ("k1", "k2", "k3", "k4"),
+    "equirectangular": (),
+}
+"""The parameters that the kernels' lenses take, in their order; a model that lacks one has it at 0."""
+
+
 def view_of(camera: Camera, cam_from_world: Pose) -> View:
-    """The kernels' camera. Raises ValueError when `camera` is not a pinhole."""
-    if not camera.is_pinhole:
-        raise ValueError("only pinhole cameras can be drawn; see undistorted_camera")
+    """The kernels' camera: every model of `Camera` is a case of theirs."""
     matrix = cam_from_world.matrix()[:3].astype(np.float32)
-    return View(camera.width_px, camera.height_px, camera.fx, camera.fy, camera.cx, camera.cy, matrix)
+    distortion = tuple(camera.param(name) for name in DISTORTION[camera.lens])
+    lens = (camera.fx, camera.fy, camera.cx, camera.cy)
+    return View(camera.width_px, camera.height_px, *lens, matrix, camera.lens, distortion)
 
 
 def rasterize(
@@ -111,15 +121,14 @@ def rasterize(
     background: Sequence[float] = (0.0, 0.0, 0.0),
     backend: str = "auto",
 ) -> Rendering:
-    """The picture that a pinhole `camera` takes of `splats`.
+    """The picture that a `camera` of any model takes of `splats`.
 
     Args:
         background: three sRGB values in 0 to 1, seen where splats let light through.
         backend: `auto`, `cpu`, `torch` or `gsplat`; the pictures agree to about one part in 10,000.
 
     Raises:
-        InputError: the backend cannot be used here.
-        ValueError: the camera is not a pinhole.
+        InputError: the backend cannot be used here, or not with this camera.
     """
     view = view_of(camera, cam_from_world)
     return Rendering.of(*_rasterizers()[choose_backend(backend)].draw(splats, view, background))

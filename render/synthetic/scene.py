@@ -73,28 +73,37 @@ class SyntheticScene:
             raise ValueError(f"{samples} samples per pixel are not a square number")
         linear = np.empty((camera.height_px, camera.width_px, 3), np.float32)
         depth = np.empty((camera.height_px, camera.width_px), np.float32)
-        x, y = _image_plane(camera, side)
-        x1, y1 = _image_plane(camera, 1)
+        x, y, z = _rays(camera, side)
+        x1, y1, z1 = _rays(camera, 1)
         rows = max(1, _BAND_PIXELS // (camera.width_px * samples))
         for top in range(0, camera.height_px, rows):
             band = slice(top, min(top + rows, camera.height_px))
             fine = slice(band.start * side, band.stop * side)
-            hits = self.trace(x[fine].astype(np.float32), y[fine].astype(np.float32), cam_from_world, camera.is_pinhole)
+            ahead = None if z is None else z[fine].astype(np.float32)
+            hits = self.trace(
+                *(x[fine].astype(np.float32), y[fine].astype(np.float32), cam_from_world), camera.is_pinhole, ahead
+            )
             colours = self._colours(hits, 1 / (side * max(camera.fx, camera.fy)))
             shape = (band.stop - band.start, side, camera.width_px, side, 3)
             linear[band] = colours.reshape(shape).mean((1, 3))
-            exact = self.trace(x1[band], y1[band], cam_from_world, camera.is_pinhole).depth
+            ahead = None if z1 is None else z1[band]
+            exact = self.trace(x1[band], y1[band], cam_from_world, camera.is_pinhole, ahead).depth
             depth[band] = np.where(np.isfinite(exact), exact, 0).reshape(-1, camera.width_px)
         return srgb_from_linear(linear), depth
 
-    def trace(self, x: Array, y: Array, cam_from_world: Pose, separable: bool = False) -> Hits:
+    def trace(
+        self, x: Array, y: Array, cam_from_world: Pose, separable: bool = False, z: Array | None = None
+    ) -> Hits:
         """The first hit of the ray through each image-plane point (x/z, y/z) of a grid (rows, columns).
 
         separable: x depends on the column alone and y on the row alone, which makes finding a solid's rays cheap.
+        z: with it, (x, y, z) are directions of length 1, which may point anywhere, and depths are distances; rays that
+            are NaN meet nothing.
         """
         kind = x.dtype.type
         r = cam_from_world.rotation
-        direction = tuple(x * kind(r[0, i]) + y * kind(r[1, i]) + kind(r[2, i]) for i in range(3))
+        ahead = kind(1) if z is None else z
+        direction = tuple(x * kind(r[0, i]) + y * kind(r[1, i]) + ahead * kind(r[2, i]) for i in range(3))
         origin = tuple(np.full((1,), c, x.dtype) for c in cam_from_world.origin_in_source)
         hits = Hits(
             np.full(x.shape, np.inf, x.dtype),
@@ -102,7 +111,8 @@ class SyntheticScene:
             *(np.zeros(x.shape, np.float32) for _ in range(3)),
         )
         for solid, first in zip(self.solids, self.first_surface, strict=True):
-            window = _window(solid, x, y, cam_from_world, separable)
+            everywhere = (slice(None), slice(None))
+            window = _window(solid, x, y, cam_from_world, separable) if z is None else everywhere
             if window is not None:
                 _hit_into(hits, solid, first, window, (origin[0], origin[1], origin[2]), direction)
         return Hits(*(a.reshape(-1) for a in (hits.depth, hits.surface, hits.u, hits.v, hits.cosine)))
@@ -202,12 +212,20 @@ def _window(solid: Solid, x: Array, y: Array, cam_from_world: Pose, separable: b
 
 
 @lru_cache(maxsize=4)
-def _image_plane(camera: Camera, side: int) -> tuple[Array, Array]:
-    """Ideal image-plane coordinates (H side, W side) of a regular grid of `side` by `side` rays per pixel."""
+def _rays(camera: Camera, side: int) -> tuple[Array, Array, Array | None]:
+    """A regular grid (H side, W side) of `side` by `side` rays per pixel.
+
+    Image-plane coordinates (x/z, y/z, None), or unit directions (x, y, z) of lenses that may see behind themselves.
+    """
     columns = (np.arange(camera.width_px * side) + 0.5) / side
     rows = (np.arange(camera.height_px * side) + 0.5) / side
-    plane = camera.unproject(np.stack(np.meshgrid(columns, rows), -1))
-    return np.ascontiguousarray(plane[..., 0]), np.ascontiguousarray(plane[..., 1])
+    pixels = np.stack(np.meshgrid(columns, rows), -1)
+    if camera.lens in ("fisheye", "equirectangular"):
+        rays = camera.rays(pixels)
+        x, y, z = (np.ascontiguousarray(rays[..., i]) for i in range(3))
+        return x, y, z
+    plane = camera.unproject(pixels)
+    return np.ascontiguousarray(plane[..., 0]), np.ascontiguousarray(plane[..., 1]), None
 
 
 def srgb_from_linear(linear: npt.ArrayLike) -> Bytes:
