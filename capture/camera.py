@@ -189,8 +189,9 @@ class Camera:
             r = np.hypot(p[..., 0], p[..., 1])
             angle = np.where((r > 0) | (p[..., 2] > 0), np.arctan2(r, p[..., 2]), np.nan)
             seen = np.where(angle < self._fisheye_limit(), self._fisheye_radius(angle), np.nan)
-            wide: Array = p[..., :2] * (seen / np.maximum(r, 1e-300))[..., None]
-            return wide * [self.fx, self.fy] + [self.cx, self.cy]
+            stretch = np.where(r > 0, seen / np.maximum(r, 1e-300), 1.0 / np.maximum(p[..., 2], 1e-300))
+            wide: Array = p[..., :2] * stretch[..., None] * [self.fx, self.fy] + [self.cx, self.cy]
+            return wide
         z = np.where(p[..., 2] > 0, p[..., 2], np.nan)
         xy = self.distort(p[..., :2] / z[..., None])
         pixels: Array = xy * np.array([self.fx, self.fy]) + np.array([self.cx, self.cy])
@@ -234,11 +235,13 @@ class Camera:
         plane: Array = (px - [self.cx, self.cy]) / [self.fx, self.fy]
         if self.model == "EQUIRECTANGULAR":
             across, down = plane[..., 0], plane[..., 1]
-            return np.stack([np.sin(across) * np.cos(down), np.sin(down), np.cos(across) * np.cos(down)], axis=-1)
+            level = np.cos(down)
+            around: Array = np.stack([np.sin(across) * level, np.sin(down), np.cos(across) * level], axis=-1)
+            return around
         if self.lens == "fisheye":
             radius = np.linalg.norm(plane, axis=-1)
             angle = self._fisheye_angle(radius)
-            sideways = plane * (np.sin(angle) / np.maximum(radius, 1e-300))[..., None]
+            sideways: Array = plane * (np.sin(angle) / np.maximum(radius, 1e-300))[..., None]
             return np.concatenate([sideways, np.cos(angle)[..., None]], axis=-1)
         xy = self.unproject(px)
         rays: Array = np.concatenate([xy, np.ones_like(xy[..., :1])], axis=-1)
@@ -272,4 +275,4 @@ class Camera:
             middle = (low + high) / 2
             below = self._fisheye_radius(middle) < radius
             low, high = np.where(below, middle, low), np.where(below, high, middle)
-        return np.where(radius <= self._fisheye_radius(np.float64(limit)), (low + high) / 2, np.nan)
+        return np.where(radius <= self._fisheye_radius(np.full((), limit)), (low + high) / 2, np.nan)

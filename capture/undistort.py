@@ -33,8 +33,12 @@ def undistorted_camera(camera: Camera) -> Camera:
 
     It keeps the focal lengths, hence the resolution at the centre, and crops or widens each side separately so that no
     pixel lies outside the photo; the principal point moves with the sides. Each side stays between half and twice its
-    extent in the photo, so extreme fisheyes may leave blank pixels: ask `undistort` of a mask of ones where.
+    extent in the photo, so extreme fisheyes may leave blank pixels: ask `undistort` of a mask of ones where. Of an
+    equirectangular picture it is the view ahead, 90 by 90 degrees.
     """
+    if camera.model == "EQUIRECTANGULAR":
+        side = max(1, round(camera.width_px / 4))
+        return Camera.pinhole(side, side, side / 2, side / 2, side / 2, side / 2)
     if camera.is_pinhole:
         return Camera.pinhole(camera.width_px, camera.height_px, camera.fx, camera.fy, camera.cx, camera.cy)
     extents = np.array([camera.cx, camera.cy, camera.width_px - camera.cx, camera.height_px - camera.cy])
@@ -125,6 +129,8 @@ def undistort(image: Image, camera: Camera, target: Camera, *, nearest: bool = F
 def source_pixels(camera: Camera, target: Camera, pixels: npt.ArrayLike) -> Array:
     """Where in `camera`'s photo the `target`'s pixels (..., 2) are seen; far outside the photo where they are not."""
     xy = (np.asarray(pixels, dtype=np.float64) - [target.cx, target.cy]) / [target.fx, target.fy]
+    if camera.model == "EQUIRECTANGULAR":
+        return camera.project(np.concatenate([xy, np.ones_like(xy[..., :1])], axis=-1))
     result: Array = camera.distort(xy) * [camera.fx, camera.fy] + [camera.cx, camera.cy]
     result[np.linalg.norm(xy, axis=-1) > _fold_radius(camera)] = -1e4
     return result

@@ -272,10 +272,13 @@ def _visibility(scene: PosedScene, frames: Sequence[Frame]) -> list[Ints]:
     for frame in frames:
         camera = scene.camera(frame)
         in_cam = scene.cam_from_world[frame.name].apply(xyz)
-        z = np.where(in_cam[:, 2] > 0, in_cam[:, 2], np.nan)
-        # Distortion is left out: far outside the picture it can fold points back in.
-        u = camera.fx * in_cam[:, 0] / z + camera.cx
-        v = camera.fy * in_cam[:, 1] / z + camera.cy
+        if camera.lens in ("fisheye", "equirectangular"):
+            u, v = camera.project(in_cam).T
+        else:
+            z = np.where(in_cam[:, 2] > 0, in_cam[:, 2], np.nan)
+            # Distortion is left out: far outside the picture it can fold points back in.
+            u = camera.fx * in_cam[:, 0] / z + camera.cx
+            v = camera.fy * in_cam[:, 1] / z + camera.cy
         with np.errstate(invalid="ignore"):
             sees.append(np.flatnonzero((u > 0) & (u < camera.width_px) & (v > 0) & (v < camera.height_px)))
     return sees

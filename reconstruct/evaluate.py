@@ -30,6 +30,8 @@ from diorama.capture import (
 from diorama.capture.events import ignore
 from diorama.render import Splats
 
+from .views import LensMode
+
 if TYPE_CHECKING:
     from .views import TrainingView
 
@@ -67,6 +69,8 @@ class EvaluateConfig:
     background: what shows through where no splat is, sRGB.
     backend: which rasterizer, as in training.
     train_views: at most this many training views, evenly spread, are rendered too, to measure the gap.
+    lens: compare with photos as they were taken or straightened, see `views`; as trained is the honest choice: it
+        judges the pixels that training fitted, through the camera that it fitted them with.
     pictures: keep truth, ours and error as JPEGs for this many held-out views, the worst first.
     picture_px: longer side of those pictures.
     models: folder with network weights, for LPIPS; None looks in the usual places.
@@ -76,6 +80,7 @@ class EvaluateConfig:
     background: tuple[float, float, float] = (0.0, 0.0, 0.0)
     backend: str = "auto"
     train_views: int = 40
+    lens: LensMode = "auto"
     pictures: int = 60
     picture_px: int = 800
     models: Path | None = None
@@ -261,7 +266,7 @@ def _score_view(
 
     from .views import load_views
 
-    view: TrainingView = load_views(scene, [name], config.max_size_px)[0]
+    view: TrainingView = load_views(scene, [name], config.max_size_px, config.lens)[0]
     rendering = rasterize(
         splats, view.camera, view.cam_from_world, background=config.background, backend=config.backend
     )

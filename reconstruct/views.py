@@ -1,4 +1,9 @@
-"""Photos as the trainers and the evaluation see them: straightened, resized, masked, decoded once."""
+"""Photos as the trainers and the evaluation see them: straightened or not, resized, masked, decoded once.
+
+`LensMode` says which: `straight` removes the lens's distortion, so that pictures are a pinhole's; `original` leaves
+the pixels where the lens put them, and whoever draws must know the lens; `auto` straightens what is nearly straight
+(radial and tangential distortion) and leaves fisheyes and panoramas as they are, of which a pinhole shows a part only.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +13,9 @@ import re
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +30,7 @@ if TYPE_CHECKING:
     import PIL.Image
 
 Bytes = npt.NDArray[np.uint8]
+LensMode = Literal["auto", "straight", "original"]
 
 MIN_TRAINING_VIEWS = 3
 """`every:N` holds nothing out where it would leave fewer views than this to train on."""
@@ -34,12 +41,12 @@ _OVERSAMPLING = 2
 
 @dataclass(frozen=True, eq=False)
 class TrainingView:
-    """One photo as a pinhole camera's picture.
+    """One photo as a camera's picture.
 
     name: of the frame in the capture.
     rgb: uint8 (H, W, 3), sRGB.
     mask: uint8 (H, W), 0 hides a pixel from loss and metrics, 255 keeps it; None keeps all.
-    camera: pinhole, of the picture's size.
+    camera: of the picture's size; a pinhole where the photo was straightened.
     empty: uint8 (H, W), 255 where the frame's mask or alpha channel hides a whole pixel, else 0; None where neither
         hides anything. Unlike `mask` it says nothing of the rim that undistortion leaves.
     cam_from_world: the pose.
@@ -53,11 +60,14 @@ class TrainingView:
     empty: Bytes | None = None
 
 
-def load_views(scene: PosedScene, names: Sequence[str], max_size_px: int | None = None) -> list[TrainingView]:
-    """The registered frames `names`, in that order, undistorted and at most `max_size_px` on the longer side.
+def load_views(
+    scene: PosedScene, names: Sequence[str], max_size_px: int | None = None, lens: LensMode = "auto"
+) -> list[TrainingView]:
+    """The registered frames `names`, in that order, at most `max_size_px` on the longer side, straightened or not.
 
-    A mask file, an alpha channel (below one half) and the blank rim left by undistortion hide pixels. Memory: 3 to 4
-    bytes per pixel kept; decoding runs on as many threads as there are cores.
+    A mask file, an alpha channel (below one half), the blank rim left by undistortion and the corners beyond a
+    fisheye's range hide pixels. Memory: 3 to 4 bytes per pixel kept; decoding runs on as many threads as there are
+    cores.
 
     Raises:
         InputError: a picture or mask is missing, unreadable or not of the size its camera says.
@@ -66,22 +76,29 @@ def load_views(scene: PosedScene, names: Sequence[str], max_size_px: int | None 
     frames = {f.name: f for f in scene.registered}
     chosen = [frames[name] for name in names]
     with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
-        return list(pool.map(lambda frame: _load_view(scene, frame, max_size_px), chosen))
+        return list(pool.map(lambda frame: _load_view(scene, frame, max_size_px, lens), chosen))
 
 
-def view_camera(camera: Camera, max_size_px: int | None = None) -> Camera:
-    """The pinhole camera that `load_views` gives pictures taken by `camera`."""
-    straight = undistorted_camera(camera)
-    return straight if max_size_px is None else straight.fitted(max_size_px)
+def keeps_lens(camera: Camera, lens: LensMode) -> bool:
+    """Whether `load_views` leaves the pictures of `camera` as the lens drew them."""
+    return lens == "original" or (lens == "auto" and camera.lens in ("fisheye", "equirectangular"))
 
 
-def _load_view(scene: PosedScene, frame: Frame, max_size_px: int | None) -> TrainingView:
+def view_camera(camera: Camera, max_size_px: int | None = None, lens: LensMode = "auto") -> Camera:
+    """The camera that `load_views` gives pictures taken by `camera`."""
+    shown = camera if keeps_lens(camera, lens) else undistorted_camera(camera)
+    return shown if max_size_px is None else shown.fitted(max_size_px)
+
+
+def _load_view(scene: PosedScene, frame: Frame, max_size_px: int | None, lens: LensMode) -> TrainingView:
     camera = scene.camera(frame)
-    straight, final = undistorted_camera(camera), view_camera(camera, max_size_px)
+    final = view_camera(camera, max_size_px, lens)
+    straightens = not (camera.is_pinhole or keeps_lens(camera, lens))
+    straight = undistorted_camera(camera) if straightens else camera
     # The size at which distortion is undone: never larger than the photo itself.
-    factor = min(1.0, _OVERSAMPLING * final.width_px / straight.width_px)
-    if camera.is_pinhole:
-        factor = final.width_px / straight.width_px
+    factor = final.width_px / straight.width_px
+    if straightens:
+        factor = min(1.0, _OVERSAMPLING * factor)
     source = camera.scaled(max(1, round(camera.width_px * factor)), max(1, round(camera.height_px * factor)))
     target = straight.scaled(max(1, round(straight.width_px * factor)), max(1, round(straight.height_px * factor)))
 
@@ -92,7 +109,7 @@ def _load_view(scene: PosedScene, frame: Frame, max_size_px: int | None) -> Trai
         if layer is not None:
             visible = layer if visible is None else np.minimum(visible, layer)
     empty = None if visible is None else 255 - visible
-    if not camera.is_pinhole:
+    if straightens:
         empty = None if empty is None else undistort(empty, source, target, nearest=True)
         rgb = undistort(rgb, source, target)
         seen = np.full((source.height_px, source.width_px), 255, np.uint8) if visible is None else visible
@@ -102,11 +119,21 @@ def _load_view(scene: PosedScene, frame: Frame, max_size_px: int | None) -> Trai
         # A pixel that is hidden in part holds some of what is hidden: keep only whole ones (up to rounding).
         visible = resize_area(visible, final.width_px, final.height_px)
         visible = np.where(visible >= 250, 255, 0).astype(np.uint8)
+    if final.lens == "fisheye":
+        reached = _reached(final)
+        visible = reached if visible is None else np.minimum(visible, reached)
     if visible is not None and visible.all():
         visible = None
     if empty is not None:
         empty = np.where(resize_area(empty, final.width_px, final.height_px) >= 250, 255, 0).astype(np.uint8)
     return TrainingView(frame.name, rgb, visible, final, scene.cam_from_world[frame.name], empty)
+
+
+@lru_cache(maxsize=8)
+def _reached(camera: Camera) -> Bytes:
+    """255 (H, W) where a fisheye's polynomial has an angle for the pixel, else 0: nothing can be drawn there."""
+    y, x = np.mgrid[0 : camera.height_px, 0 : camera.width_px] + 0.5
+    return np.where(np.isfinite(camera.rays(np.stack([x, y], axis=-1))[..., 2]), 255, 0).astype(np.uint8)
 
 
 def _read_picture(path: Path, camera: Camera, size: Camera) -> tuple[Bytes, Bytes | None]:

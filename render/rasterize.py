@@ -14,7 +14,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from diorama.capture.camera import Camera, Lens
+from diorama.capture.camera import Camera, CameraModel, Lens
 from diorama.capture.errors import InputError
 from diorama.capture.transforms import Pose
 from diorama.kernels import View
@@ -111,6 +111,15 @@ def view_of(camera: Camera, cam_from_world: Pose) -> View:
     distortion = tuple(camera.param(name) for name in DISTORTION[camera.lens])
     lens = (camera.fx, camera.fy, camera.cx, camera.cy)
     return View(camera.width_px, camera.height_px, *lens, matrix, camera.lens, distortion)
+
+
+def camera_of(view: View) -> Camera:
+    """The inverse of `view_of`, for the lens."""
+    if view.model == "equirectangular":
+        return Camera.equirectangular(view.width, view.height)
+    model: dict[str, CameraModel] = {"pinhole": "PINHOLE", "opencv": "FULL_OPENCV", "fisheye": "OPENCV_FISHEYE"}
+    lens = (view.fx, view.fy, view.cx, view.cy)
+    return Camera(model[view.model], view.width, view.height, (*lens, *view.distortion))
 
 
 def rasterize(

@@ -151,7 +151,7 @@ def viewer_scene(
     splats = read_splats(splats_path)
     cameras = []
     for frame in scene.registered:
-        pinhole = view_camera(scene.camera(frame), photo_size_px)
+        pinhole = view_camera(scene.camera(frame), photo_size_px, lens="straight")
         pose = scene.cam_from_world[frame.name]
         cameras.append(
             ViewerCamera(
@@ -240,7 +240,7 @@ def _photo_source(scene: PosedScene, name: str) -> PhotoSource:
 
         from diorama.reconstruct.views import load_views
 
-        (view,) = load_views(scene, [name], max_size_px)
+        (view,) = load_views(scene, [name], max_size_px, lens="straight")
         file = io.BytesIO()
         PIL.Image.fromarray(view.rgb).save(file, "JPEG", quality=JPEG_QUALITY)
         return file.getvalue()

@@ -9,6 +9,8 @@ from typing import Literal, get_args
 
 from diorama.capture.errors import InputError
 
+from ..views import LensMode
+
 Strategy = Literal["mcmc", "classic", "fast"]
 Backend = Literal["auto", "cpu", "torch", "gsplat"]
 Background = Literal["random", "black", "white"]
@@ -203,6 +205,8 @@ class TrainConfig:
     mask_weight: of alpha where masks hide, for masks that cut out an object: nothing is left standing around it. 0 for
         masks that hide passers-by.
     background: what is seen through the splats while training; random keeps surfaces opaque.
+    lens: train on photos as they were taken (original), with distortion removed (straight), or (auto) straight for
+        mild lenses and original for fisheyes and panoramas.
     refine_poses: learn where the photos were taken from, see pose_refinement.py; the scene's own poses are kept.
     antialiased: with both of Mip-Splatting's filters (Yu et al. 2024): the model holds from afar and from near.
     exposure: affine learns a map of colours for every photo (see exposure.py). For photos that were metered anew each
@@ -226,6 +230,7 @@ class TrainConfig:
     ssim_weight: float = 0.2
     mask_weight: float = 0.0
     background: Background = "random"
+    lens: LensMode = "auto"
     antialiased: bool = False
     refine_poses: bool = False
     exposure: Exposure = "none"
@@ -264,6 +269,7 @@ class TrainConfig:
             "resolution.until": (0.0 <= self.resolution.until <= 1.0, "0 to 1"),
             "resolution.min_px": (self.resolution.min_px >= 1, "at least 1"),
             "strategy": (self.strategy in get_args(Strategy), "mcmc, classic or fast"),
+            "lens": (self.lens in get_args(LensMode), "auto, straight or original"),
             "background": (self.background in get_args(Background), "random, black or white"),
         }
         for name, (right, wanted) in bounds.items():

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from diorama.kernels import View
+from diorama.render.rasterize import camera_of
 
 from .backends import Target
 from .sky import Shell, distance_to_shell, is_sky
@@ -56,7 +57,7 @@ def cover_views(points: Array, targets: Iterable[Target], cells: int, most: int,
         if not len(x) or room <= 0 or not near.any():
             continue
         x, y = x[:room], y[:room]
-        rays = np.stack([(x - view.cx) / view.fx, (y - view.cy) / view.fy, np.ones_like(x)], axis=1)
+        rays = _rays(np.stack([x, y], axis=1), view)
         far = _depth_around(np.stack([x, y], axis=1), pixels[near], depth[near])
         rotation, translation = _pose(view)
         sky = np.zeros(len(x), bool)
@@ -78,13 +79,19 @@ def _pose(view: View) -> tuple[Array, Array]:
 
 
 def _project(points: Array, view: View) -> tuple[Array, Array]:
-    """Pixels (N, 2), meaningless where depth (N,) is not positive."""
+    """Pixels (N, 2), meaningless where depth (N,), z or the distance as `View` has it, is not positive."""
     rotation, translation = _pose(view)
     in_camera = points @ rotation.T + translation
-    depth = in_camera[:, 2]
-    safe = np.where(depth > 1e-9, depth, 1.0)
-    pixels = in_camera[:, :2] / safe[:, None] * [view.fx, view.fy] + [view.cx, view.cy]
-    return pixels, np.where(depth > 1e-9, depth, 0.0)
+    depth = np.linalg.norm(in_camera, axis=1) if view.depth_is_distance else in_camera[:, 2]
+    pixels = camera_of(view).project(in_camera)
+    seen = (depth > 1e-9) & np.isfinite(pixels).all(axis=1)
+    return np.where(seen[:, None], pixels, -1.0), np.where(seen, depth, 0.0)
+
+
+def _rays(pixels: Array, view: View) -> Array:
+    """Directions (M, 3) in the camera at depth 1."""
+    rays = camera_of(view).rays(pixels)
+    return rays if view.depth_is_distance else rays / rays[:, 2:]
 
 
 def _empty_cells(pixels: Array, target: Target, cell_px: float) -> tuple[Array, Array]:

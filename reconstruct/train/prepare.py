@@ -66,12 +66,16 @@ def prepare(scene: PosedScene, config: TrainConfig, depth_maps: Path | None = No
     frame = train_from_world(poses, scene.points.xyz)
     cameras = [frame.transform_camera(pose) for pose in poses]
     frames = {f.name: f for f in scene.registered}
-    lenses = [view_camera(scene.camera(frames[name]), config.max_size_px) for name in trained]
+    if config.lens == "straight" and any(scene.camera(frames[name]).lens == "equirectangular" for name in trained):
+        raise InputError(
+            "A panorama that is straightened loses five sixths of its picture: train with lens auto or original."
+        )
+    lenses = [view_camera(scene.camera(frames[name]), config.max_size_px, config.lens) for name in trained]
     views = [view_of(lens, camera) for lens, camera in zip(lenses, cameras, strict=True)]
 
     def load(index: int) -> Target:
         name = trained[index]
-        view = load_views(scene, [name], config.max_size_px)[0]
+        view = load_views(scene, [name], config.max_size_px, config.lens)[0]
         (known,) = known_geometry(scene, [name], [view.camera], [view.empty], config, frame.scale, depth_maps)
         return Target(views[index], view.rgb, view.mask, known)
 

@@ -91,9 +91,7 @@ class SyntheticScene:
             depth[band] = np.where(np.isfinite(exact), exact, 0).reshape(-1, camera.width_px)
         return srgb_from_linear(linear), depth
 
-    def trace(
-        self, x: Array, y: Array, cam_from_world: Pose, separable: bool = False, z: Array | None = None
-    ) -> Hits:
+    def trace(self, x: Array, y: Array, cam_from_world: Pose, separable: bool = False, z: Array | None = None) -> Hits:
         """The first hit of the ray through each image-plane point (x/z, y/z) of a grid (rows, columns).
 
         separable: x depends on the column alone and y on the row alone, which makes finding a solid's rays cheap.
