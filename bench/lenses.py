@@ -2,9 +2,9 @@
 
     python bench/lenses.py [--place terrace] [--width 128] [--steps 3000] [--views 32] [--splats 20000]
 
-Cameras: a pinhole; the same with strong distortion (OPENCV); a fisheye of 180 degrees; an equirectangular one. All have
-the pinhole's resolution in their middle, pixels per radian, so the wider ones have larger pictures. Each model trains on
-its own original pictures; all are compared on the same pinhole pictures from positions between, by plain PSNR.
+Cameras: a pinhole; the same with strong distortion (OPENCV); a fisheye of 180 degrees; an equirectangular one. All
+have the pinhole's resolution in their middle, pixels per radian, so the wider ones have larger pictures. Each model
+trains on its own original pictures; all are compared on the same pinhole pictures from positions between, by plain PSNR.
 The target is at most 0.3 dB below the pinhole's model. `straight` is the OPENCV camera's photos straightened first.
 """
 
@@ -73,8 +73,8 @@ def compare(place: SyntheticScene, width: int, views: int, config: TrainConfig, 
         scores[name] = score(place, result.splats, pinhole, held_out)
         difference = scores[name] - scores["pinhole"]
         print(
-            f"{name:16} {camera.width_px}x{camera.height_px}: {scores[name]:.2f} dB, {difference:+.2f} to the pinhole's, "
-            f"{len(result.splats):,} splats, {time.monotonic() - began:.0f} s",
+            f"{name:16} {camera.width_px}x{camera.height_px}: {scores[name]:.2f} dB, {difference:+.2f} to the "
+            f"pinhole's, {len(result.splats):,} splats, {time.monotonic() - began:.0f} s",
             flush=True,
         )
     return scores

@@ -244,8 +244,9 @@ class Camera:
             sideways: Array = plane * (np.sin(angle) / np.maximum(radius, 1e-300))[..., None]
             return np.concatenate([sideways, np.cos(angle)[..., None]], axis=-1)
         xy = self.unproject(px)
-        rays: Array = np.concatenate([xy, np.ones_like(xy[..., :1])], axis=-1)
-        return rays / np.linalg.norm(rays, axis=-1, keepdims=True)
+        rays = np.concatenate([xy, np.ones_like(xy[..., :1])], axis=-1)
+        unit: Array = rays / np.linalg.norm(rays, axis=-1, keepdims=True)
+        return unit
 
     def _require_plane(self) -> None:
         if self.model == "EQUIRECTANGULAR":

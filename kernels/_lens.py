@@ -39,7 +39,8 @@ def fisheye_radius(k: Sequence[float], theta: float) -> float:
 def lens_limits(model: LensModel, k: Sequence[float], corner: float) -> tuple[float, float]:
     """(limit, hold) of a lens, as ideal radius x/z (opencv) or angle (fisheye); infinite for the others.
 
-    limit: where the distorted radius stops growing: what lies beyond would be folded back into the picture.
+    limit: beyond it nothing is drawn. The radius where the distorted one stops growing, for what lies beyond would be
+        folded back into the picture; for a fisheye `hold`, for a splat straight behind has no place in the picture.
     hold: where the distortion stops being followed, at most `limit`; beyond, its factor stays as it is there, so that
         the distorted radius goes on growing. It lies outside of the picture unless the fold is inside.
 
@@ -52,7 +53,8 @@ def lens_limits(model: LensModel, k: Sequence[float], corner: float) -> tuple[fl
     if model == "fisheye":
         derivative = [1.0, 3 * k[0], 5 * k[1], 7 * k[2], 9 * k[3]]
         limit = min(math.pi, math.sqrt(_first_root(derivative)))
-        return limit, _inverse(lambda t: fisheye_radius(k, t), MARGIN * corner, limit)
+        hold = _inverse(lambda t: fisheye_radius(k, t), MARGIN * corner, limit)
+        return hold, hold
     return math.inf, math.inf
 
 

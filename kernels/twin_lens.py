@@ -7,11 +7,17 @@ ellipse in the picture is at
 
     centre + m,  m = sum d_i / 6,  and has the covariance  sum d_i d_i^T / 6 + (beta - alpha^2) m m^T.
 
-- A sigma point whose depth is below `SIGMA_NEAR` of the centre's lies beside or behind the camera; it counts as the
-  mirror image, in the picture, of the opposite one. (For lenses whose depth is a distance, "depth" of a sigma point is
-  its component along the ray to the centre.)
-- opencv and fisheye: the centre must lie where the distortion has not folded back (`limits`); a pinhole's rule, z above
-  `NEAR`, holds for opencv, the distance instead for the others, so a fisheye may see what is behind the image plane.
+Unlike there the ellipse is all that is drawn, so sigma points beside or behind the camera must not lead it astray:
+
+- A splat that is large for its depth is projected as if it were smaller, `SIGMA_SHARE` of its depth, and the covariance
+  grown again. In the limit that is the lens's linear map at the centre.
+- opencv: offsets are taken around the point at the same depth that is `hold` from the axis at most, as a pinhole's
+  Jacobian is: what is far outside of the picture does not smear into it.
+
+Seen is what has a place in the picture:
+
+- opencv and fisheye: the centre must lie within `limits`, where the distortion has not folded back; a pinhole's rule, z
+  above `NEAR`, holds for opencv, the distance instead for the others, so a fisheye may see what is behind its plane.
 - Equirectangular: sigma points' azimuths are taken relative to the centre's; the picture's left border continues the
   right one (`turns_px`). A splat at a pole is a band across the picture in truth; here it is one wide ellipse, cut half
   a picture from its centre, so what is straight above and below the camera looks smeared.
@@ -24,9 +30,7 @@ from torch import Tensor
 
 from ._view import View
 
-SIGMA_NEAR = 0.2
-FAR_OUT = 3.0
-"""Times `hold` (opencv): the largest radius. Sigma points beside the camera would stretch their splat over all."""
+SIGMA_SHARE = 0.15
 WRAP_STRIP_PX = 8
 """Which period of a splat a pixel sees is decided per strip of this many columns, by its middle."""
 
@@ -50,24 +54,31 @@ def unscented(points: Tensor, axes: Tensor, view: View) -> tuple[Tensor, Tensor,
     (N, 2, 7) of the covariances H H^T before the low-pass, and depths (N,)."""
     at_centre = project_points(points, view)
     depths = points.norm(dim=-1) if view.depth_is_distance else points[:, 2]
+    share = torch.clamp(SIGMA_SHARE * depths / axes.square().sum((1, 2)).sqrt(), max=1.0)[:, None]
+    base = _held(points, view) if view.model == "opencv" else points
+    at_base = project_points(base, view)
     offsets = []
     for k in range(3):
-        for side in (1.0, -1.0):
-            reach = side * _REACH * axes[:, :, k]
-            along = (points + reach)[:, 2]
-            if view.depth_is_distance:
-                along = ((points + reach) * points).sum(-1) / depths
-            turn = torch.where(along.detach() >= SIGMA_NEAR * depths.detach(), 1.0, -1.0).to(points)[:, None]
-            offset = project_points(points + turn * reach, view) - at_centre
+        for reach in (_REACH, -_REACH):
+            around = base + reach * share * axes[:, :, k]
+            offset = project_points(around, view) - at_base
             if view.wraps:
-                offset = torch.stack([view.fx * _azimuth_from(points, points + turn * reach), offset[:, 1]], -1)
-            offsets.append(turn * offset)
+                offset = torch.stack([view.fx * _azimuth_from(base, around), offset[:, 1]], -1)
+            offsets.append(offset)
     d = torch.stack(offsets, -1)
     m = d.mean(-1)
     centre = at_centre + m
     if view.wraps:
         centre = centre - view.width * torch.floor(centre.detach() / view.width) * centre.new_tensor([1.0, 0.0])
-    return centre, torch.cat([d / 6**0.5, m[:, :, None]], -1), depths
+    return centre, torch.cat([d / 6**0.5, m[:, :, None]], -1) / share[:, :, None], depths
+
+
+def _held(points: Tensor, view: View) -> Tensor:
+    """Points (N, 3) brought to `hold` from the axis at most, at their depth."""
+    z = points[:, 2]
+    r = torch.sqrt(points[:, :2].square().sum(-1) + _TINY)
+    factor = torch.clamp(view.limits[1] * z / r, max=1.0)
+    return torch.cat([points[:, :2] * factor[:, None], z[:, None]], -1)
 
 
 def _azimuth_from(centre: Tensor, points: Tensor) -> Tensor:
@@ -92,12 +103,9 @@ def project_points(points: Tensor, view: View) -> Tensor:
 
 def _opencv(u: Tensor, v: Tensor, view: View) -> tuple[Tensor, Tensor]:
     """OpenCV's radial and tangential distortion, as far as `hold`; beyond, the radial factor stays and the tangential
-    shift grows with the radius instead of its square; at `FAR_OUT` times that radius points stop going outwards."""
+    shift grows with the radius instead of its square."""
     k1, k2, p1, p2, k3, k4, k5, k6 = view.distortion
     hold = view.limits[1]
-    r = torch.sqrt(u * u + v * v + _TINY)
-    drawn_in = torch.where(r > FAR_OUT * hold, FAR_OUT * hold / r, torch.ones_like(r))
-    u, v = u * drawn_in, v * drawn_in
     r2 = u * u + v * v
     s = torch.clamp(r2, max=hold**2)
     factor = (1 + s * (k1 + s * (k2 + s * k3))) / (1 + s * (k4 + s * (k5 + s * k6)))

@@ -33,11 +33,8 @@ inline Floats angle_of(Floats y, Floats x) {
 }
 
 // OpenCV's radial and tangential distortion of (u, v) = (x/z, y/z). Beyond r = hold the radial factor stays and the
-// tangential shift grows with r instead of r^2. Beyond kFarOut hold, far outside of the picture, points are drawn in to
-// that radius: sigma points beside the camera would stretch their splat across the whole picture.
+// tangential shift grows with r instead of r^2.
 struct OpenCvTerms {
-  Floats n_u, n_v;               // direction from the axis where drawn in, else 0
-  Floats drawn_in;               // 1 or less
   Floats u, v, r2;
   Mask free;                     // within hold
   Floats factor, factor_slope;   // of the radius squared
@@ -51,13 +48,6 @@ inline OpenCvTerms opencv_terms(const Eye& eye, Point p) {
   OpenCvTerms t;
   t.u = p.x * inv_z;
   t.v = p.y * inv_z;
-  const Floats r = square_root(t.u * t.u + t.v * t.v + kTiny);
-  const Mask far = greater(r, all(kFarOut * eye.hold));
-  t.n_u = keep(far, t.u / r);
-  t.n_v = keep(far, t.v / r);
-  t.drawn_in = choose(far, kFarOut * eye.hold / r, all(1.f));
-  t.u = t.u * t.drawn_in;
-  t.v = t.v * t.drawn_in;
   t.r2 = t.u * t.u + t.v * t.v;
   const float hold2 = eye.hold * eye.hold;
   t.free = greater(all(hold2), t.r2);
@@ -82,7 +72,6 @@ struct Optics<Lens::kOpenCv> {
     const float limit2 = eye.limit * eye.limit;   // infinite where nothing folds
     return both(greater(p.z, all(kNear)), greater(all(limit2) * p.z * p.z, p.x * p.x + p.y * p.y));
   }
-  static Floats along(Point, Floats, Point p) { return p.z; }
   static Point depth_gradient(Point, Floats, Floats d) { return {zeros(), zeros(), d}; }
 
   static Pixel project(const Eye& eye, Point p) {
@@ -102,21 +91,27 @@ struct Optics<Lens::kOpenCv> {
     const Floats xv = t.u * t.v * slope + t.share * (2.f * p1 * t.u + 2.f * p2 * t.v) - fall * t.v * t.tu;
     const Floats yu = t.u * t.v * slope + t.share * (2.f * p2 * t.v + 2.f * p1 * t.u) - fall * t.u * t.tv;
     const Floats yv = t.factor + t.v * t.v * slope + t.share * (2.f * p2 * t.u + 6.f * p1 * t.v) - fall * t.v * t.tv;
-    // Where drawn in, the radius is constant: only what is across the radius counts.
-    const Floats across = t.drawn_in / p.z, x_out = xu * t.n_u + xv * t.n_v, y_out = yu * t.n_u + yv * t.n_v;
-    const Floats x0 = across * (xu - x_out * t.n_u), x1 = across * (xv - x_out * t.n_v);
-    const Floats y0 = across * (yu - y_out * t.n_u), y1 = across * (yv - y_out * t.n_v);
-    const Floats u = p.x / p.z, v = p.y / p.z;
-    return {{eye.fx * x0, eye.fx * x1, -eye.fx * (x0 * u + x1 * v)},
-            {eye.fy * y0, eye.fy * y1, -eye.fy * (y0 * u + y1 * v)}};
+    const Floats fx = eye.fx / p.z, fy = eye.fy / p.z;
+    return {{fx * xu, fx * xv, -fx * (xu * t.u + xv * t.v)}, {fy * yu, fy * yv, -fy * (yu * t.u + yv * t.v)}};
+  }
+  // The point at the same depth that is `hold` from the axis at most, and the way back.
+  static Point held(const Eye& eye, Point p) {
+    const Floats factor = minimum(eye.hold * p.z / square_root(p.x * p.x + p.y * p.y + kTiny), all(1.f));
+    return {p.x * factor, p.y * factor, p.z};
+  }
+  static Point held_gradient(const Eye& eye, Point p, Point d) {
+    const Floats inv_r = 1.f / square_root(p.x * p.x + p.y * p.y + kTiny), factor = eye.hold * p.z * inv_r;
+    const Mask is_held = greater(all(1.f), factor);
+    const Floats nx = p.x * inv_r, ny = p.y * inv_r, outward = nx * d.x + ny * d.y;
+    return {choose(is_held, factor * (d.x - outward * nx), d.x), choose(is_held, factor * (d.y - outward * ny), d.y),
+            d.z + keep(is_held, eye.hold * outward)};
   }
 };
 
 // Lenses whose depth is the distance from the camera.
 struct AllRound {
-  static Floats along(Point centre, Floats depth, Point p) {
-    return (centre.x * p.x + centre.y * p.y + centre.z * p.z) / depth;
-  }
+  static Point held(const Eye&, Point p) { return p; }
+  static Point held_gradient(const Eye&, Point, Point d) { return d; }
   static Point depth_gradient(Point centre, Floats depth, Floats d) {
     const Floats share = d / depth;
     return {share * centre.x, share * centre.y, share * centre.z};

@@ -167,13 +167,15 @@ template <Lens L>
 inline void sight_backward(const LensGeometry<L>& g, const Eye& eye, EllipseGradient e, const Floats* sums,
                            Floats* d_axes, Floats* d_point, Floats* out) {
   if (eye.antialiased) add_fade_gradient(g, sums[kE], e);
-  const Point d = flatten_backward(eye, g, e, d_axes);
+  const LensGradient d = flatten_backward(eye, g, e, d_axes);
+  const Floats by_size = d.share / maximum(g.size * g.size, all(kTiny));   // share is depth over size, where below 1
   for (int k = 0; k < 3; ++k)
-    out[kLogScale + k] = d_axes[k] * g.axes[k] + d_axes[3 + k] * g.axes[3 + k] + d_axes[6 + k] * g.axes[6 + k];
-  const Point by_depth = Optics<L>::depth_gradient(centre_of(g), g.depth, sums[kDepth]);
-  d_point[0] = d.x + by_depth.x;
-  d_point[1] = d.y + by_depth.y;
-  d_point[2] = d.z + by_depth.z;
+    out[kLogScale + k] = d_axes[k] * g.axes[k] + d_axes[3 + k] * g.axes[3 + k] + d_axes[6 + k] * g.axes[6 + k] -
+                         by_size * g.scale[k] * g.scale[k];
+  const Point by_depth = Optics<L>::depth_gradient(centre_of(g), g.depth, sums[kDepth] + d.share / g.depth);
+  d_point[0] = d.centre.x + by_depth.x;
+  d_point[1] = d.centre.y + by_depth.y;
+  d_point[2] = d.centre.z + by_depth.z;
 }
 
 // All gradients of one register of splats into out[0 .. 11 + 3 (degree + 1)^2), lanes outside of `visible` 0; and the

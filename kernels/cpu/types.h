@@ -23,8 +23,7 @@ constexpr float kMinAlpha = 1.f / 255.f;
 constexpr float kMaxAlpha = 0.999f;
 constexpr float kStop = 1e-4f;                // transmittance up to which a pixel counts as full
 constexpr float kKnownAlpha = 0.5f;           // alpha from which a pixel's depth is compared with what is known
-constexpr float kSigmaNear = 0.2f;            // of a splat's depth: nearer sigma points are mirrored
-constexpr float kFarOut = 3.f;                // times `hold`: the radius x/z of what is further out
+constexpr float kSigmaShare = 0.15f;          // of its depth: the size as which larger splats pass through a lens
 constexpr float kMargin = 0.3f;               // of the half picture, beyond which the Jacobian is held
 
 constexpr int kMaxSize = 16000;               // px; tile columns must fit into 16 bits (Span)

@@ -4,21 +4,22 @@
 // Splatting", section 4.1) with its alpha = 1, beta = 2, kappa = 0, hence lambda = 0: the centre and the six points
 // centre +- sqrt(3) scale_k axis_k. With d_i from the projected centre to the projected point i,
 //   mean = centre + m, m = sum d_i / 6,   covariance = sum d_i d_i^T / 6 + (beta - alpha^2) m m^T.
-// A sigma point nearer than kSigmaNear of the splat's depth has no use (it is beside or behind the camera): it is
-// replaced by the mirror image, in the picture, of the opposite one.
+// Unlike there the ellipse is all that is drawn, so it must not be led astray by sigma points beside or behind the
+// camera: a splat that is large for its depth is projected as if it were `share` of its size, and the covariance grown
+// again by 1 / share^2; and as with the pinhole offsets are taken where the lens is `hold` from its axis at most.
 #pragma once
 #include "lens.h"
 
 namespace diorama::DIORAMA_LEVEL {
 
 constexpr float kMaxScale = 1e9f;             // of an axis; what is longer is dropped before float32 overflows
-constexpr float kSigmaReach = 1.73205081f;   // sqrt(3 + lambda)
+constexpr float kSigmaReach = 1.73205081f;    // sqrt(3 + lambda)
 
 template <Lens L>
 struct LensGeometry : Sight {
-  using Optic = Optics<L>;
+  Floats size, share;      // length of the three scales; 1, or less where they are large for the depth
+  Point base;              // what sigma points are set around: the centre, held
   Floats d_x[6], d_y[6];   // offsets of the sigma points, + and - of each axis in turn
-  Floats side[6];          // -1 where a point is the mirror image of its opposite, else 1
   Floats m_x, m_y;
 };
 
@@ -27,12 +28,11 @@ inline Point centre_of(const LensGeometry<L>& g) {
   return {g.x, g.y, g.z};
 }
 
-// Sigma point i, or what it is the mirror image of; `side` is +-1.
 template <Lens L>
-inline Point sigma_point(const LensGeometry<L>& g, int i, Floats side) {
-  const Floats reach = side * (i % 2 ? -kSigmaReach : kSigmaReach);
+inline Point sigma_point(const LensGeometry<L>& g, int i) {
+  const Floats reach = g.share * (i % 2 ? -kSigmaReach : kSigmaReach);
   const int k = i / 2;
-  return {g.x + reach * g.axes[k], g.y + reach * g.axes[3 + k], g.z + reach * g.axes[6 + k]};
+  return {g.base.x + reach * g.axes[k], g.base.y + reach * g.axes[3 + k], g.base.z + reach * g.axes[6 + k]};
 }
 
 template <Lens L>
@@ -47,19 +47,18 @@ inline void see(const Eye& eye, LensGeometry<L>& g) {
 template <Lens L>
 inline void flatten(const Eye& eye, LensGeometry<L>& g) {
   using O = Optics<L>;
-  const Point centre = centre_of(g);
-  const Pixel at = O::project(eye, centre);
-  const Floats nearest = kSigmaNear * g.depth;
   for (int k = 0; k < 3; ++k) g.sound = both(g.sound, greater(all(kMaxScale), g.scale[k]));
+  g.size = square_root(g.scale[0] * g.scale[0] + g.scale[1] * g.scale[1] + g.scale[2] * g.scale[2]);
+  g.share = minimum(kSigmaShare * g.depth / maximum(g.size, all(kTiny)), all(1.f));
+  g.base = O::held(eye, centre_of(g));
+  const Pixel at = O::project(eye, centre_of(g)), from = O::project(eye, g.base);
   g.m_x = g.m_y = zeros();
   for (int i = 0; i < 6; ++i) {
-    const Mask useful = at_least(O::along(centre, g.depth, sigma_point(g, i, all(1.f))), nearest);
-    g.side[i] = choose(useful, all(1.f), all(-1.f));
-    const Pixel d = O::offset(eye, centre, at, sigma_point(g, i, g.side[i]));
-    g.d_x[i] = g.side[i] * d.x;
-    g.d_y[i] = g.side[i] * d.y;
-    g.m_x = g.m_x + (1.f / 6) * g.d_x[i];
-    g.m_y = g.m_y + (1.f / 6) * g.d_y[i];
+    const Pixel d = O::offset(eye, g.base, from, sigma_point(g, i));
+    g.d_x[i] = d.x;
+    g.d_y[i] = d.y;
+    g.m_x = g.m_x + (1.f / 6) * d.x;
+    g.m_y = g.m_y + (1.f / 6) * d.y;
   }
   g.px = at.x + eye.cx + g.m_x;
   g.py = at.y + eye.cy + g.m_y;
@@ -71,9 +70,6 @@ inline void flatten(const Eye& eye, LensGeometry<L>& g) {
     ab = ab + (1.f / 6) * g.d_x[i] * g.d_y[i];
     bb = bb + (1.f / 6) * g.d_y[i] * g.d_y[i];
   }
-  g.xx = aa + kLowPass;
-  g.xy = ab;
-  g.yy = bb + kLowPass;
   // aa bb - ab^2 would lose a thin splat's digits; what y does not share with x keeps them.
   const Floats slope = ab / maximum(aa, all(kTiny));
   const Floats own_m = g.m_y - slope * g.m_x;
@@ -82,7 +78,13 @@ inline void flatten(const Eye& eye, LensGeometry<L>& g) {
     const Floats y = g.d_y[i] - slope * g.d_x[i];
     own = own + (1.f / 6) * y * y;
   }
-  g.sharp_det = aa * own;
+  const Floats grown = 1.f / (g.share * g.share);
+  aa = aa * grown;
+  bb = bb * grown;
+  g.xx = aa + kLowPass;
+  g.xy = ab * grown;
+  g.yy = bb + kLowPass;
+  g.sharp_det = aa * (own * grown);
   g.det = g.sharp_det + kLowPass * (aa + bb) + kLowPass * kLowPass;
 }
 
@@ -96,33 +98,45 @@ inline void add_fade_gradient(const Sight& g, Floats d_log_fade, EllipseGradient
   e.yy = e.yy + half * (g.xy * g.xy + aa * g.xx);
 }
 
-// From d loss / d (centre and covariance in the picture) to d loss / d (centre in the camera; axes, 9).
+inline Point transposed(const Jacobian& j, Pixel d) {
+  return {j.x[0] * d.x + j.y[0] * d.y, j.x[1] * d.x + j.y[1] * d.y, j.x[2] * d.x + j.y[2] * d.y};
+}
+inline Point sum_of(Point a, Point b) { return {a.x + b.x, a.y + b.y, a.z + b.z}; }
+
+struct LensGradient {
+  Point centre;
+  Floats share;   // by log share
+};
+
+// From d loss / d (centre and covariance in the picture) to that by the centre in the camera, the axes (9) and share.
 template <Lens L>
-inline Point flatten_backward(const Eye& eye, const LensGeometry<L>& g, const EllipseGradient& e, Floats* d_axes) {
+inline LensGradient flatten_backward(const Eye& eye, const LensGeometry<L>& g, const EllipseGradient& e,
+                                     Floats* d_axes) {
   using O = Optics<L>;
-  // Shared by all: (e + 2 (beta - alpha^2) G m) / 6 with G = (xx, xy / 2; xy / 2, yy).
-  const Floats mean_x = (1.f / 6) * (e.px + 2.f * e.xx * g.m_x + e.xy * g.m_y);
-  const Floats mean_y = (1.f / 6) * (e.py + 2.f * e.yy * g.m_y + e.xy * g.m_x);
-  Point d = {zeros(), zeros(), zeros()};
-  Floats at_x = e.px, at_y = e.py;
+  const Floats grown = 1.f / (g.share * g.share);
+  const Floats xx = e.xx * grown, xy = e.xy * grown, yy = e.yy * grown;   // by the covariance before it is grown
+  const Floats mean_x = (1.f / 6) * (e.px + 2.f * xx * g.m_x + xy * g.m_y);
+  const Floats mean_y = (1.f / 6) * (e.py + 2.f * yy * g.m_y + xy * g.m_x);
+  Floats share = -2.f * (e.xx * (g.xx - kLowPass) + e.xy * g.xy + e.yy * (g.yy - kLowPass));
+  Point base = {zeros(), zeros(), zeros()};
+  Pixel from = {zeros(), zeros()};
   for (int k = 0; k < 9; ++k) d_axes[k] = zeros();
   for (int i = 0; i < 6; ++i) {
-    const Floats x = g.side[i] * (mean_x + (1.f / 6) * (2.f * e.xx * g.d_x[i] + e.xy * g.d_y[i]));
-    const Floats y = g.side[i] * (mean_y + (1.f / 6) * (2.f * e.yy * g.d_y[i] + e.xy * g.d_x[i]));
-    const Jacobian j = O::jacobian(eye, sigma_point(g, i, g.side[i]));
-    const Floats reach = g.side[i] * (i % 2 ? -kSigmaReach : kSigmaReach);
-    const Floats dx = j.x[0] * x + j.y[0] * y, dy = j.x[1] * x + j.y[1] * y, dz = j.x[2] * x + j.y[2] * y;
-    d = {d.x + dx, d.y + dy, d.z + dz};
+    const Pixel p = {mean_x + (1.f / 6) * (2.f * xx * g.d_x[i] + xy * g.d_y[i]),
+                     mean_y + (1.f / 6) * (2.f * yy * g.d_y[i] + xy * g.d_x[i])};
+    from = {from.x - p.x, from.y - p.y};
+    const Point d = transposed(O::jacobian(eye, sigma_point(g, i)), p);
+    base = sum_of(base, d);
+    const Floats reach = g.share * (i % 2 ? -kSigmaReach : kSigmaReach);
     const int k = i / 2;
-    d_axes[k] = d_axes[k] + reach * dx;
-    d_axes[3 + k] = d_axes[3 + k] + reach * dy;
-    d_axes[6 + k] = d_axes[6 + k] + reach * dz;
-    at_x = at_x - x;
-    at_y = at_y - y;
+    d_axes[k] = d_axes[k] + reach * d.x;
+    d_axes[3 + k] = d_axes[3 + k] + reach * d.y;
+    d_axes[6 + k] = d_axes[6 + k] + reach * d.z;
+    share = share + reach * (g.axes[k] * d.x + g.axes[3 + k] * d.y + g.axes[6 + k] * d.z);
   }
-  const Jacobian j = O::jacobian(eye, centre_of(g));
-  return {d.x + j.x[0] * at_x + j.y[0] * at_y, d.y + j.x[1] * at_x + j.y[1] * at_y,
-          d.z + j.x[2] * at_x + j.y[2] * at_y};
+  base = sum_of(base, transposed(O::jacobian(eye, g.base), from));
+  const Point centre = transposed(O::jacobian(eye, centre_of(g)), {e.px, e.py});
+  return {sum_of(centre, O::held_gradient(eye, centre_of(g), base)), keep(greater(all(1.f), g.share), share)};
 }
 
 }  // namespace diorama::DIORAMA_LEVEL

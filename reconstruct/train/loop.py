@@ -29,6 +29,7 @@ from .floaters import remove_floaters
 from .geometry import depth_weight_at
 from .interrupt import StopSignals
 from .learnt import Learnt
+from .nearness import Nearness
 from .photos import AHEAD, kernel_memory
 from .prepare import Prepared, prepare
 from .resolution import scale_at, scaled_view
@@ -84,6 +85,7 @@ class _Training:
     strategy: Strategy
     learnt: Learnt
     smoother: Smoother | None
+    nearness: Nearness
 
 
 @dataclass(eq=False)
@@ -147,8 +149,9 @@ def _train(prepared: Prepared, out: Path, on_event: OnEvent) -> TrainResult:
         learnt.restore(found.state)
         progress = _Progress(found.step, found.seconds, found.history)
     resumed_from = progress.step
-    smoother = Smoother(prepared.photos.views) if config.antialiased else None
-    _run(_Training(prepared, backend, strategy, learnt, smoother), progress, folder, on_event)
+    views = prepared.photos.views
+    smoother, nearness = Smoother(views) if config.antialiased else None, Nearness(views, config.steps)
+    _run(_Training(prepared, backend, strategy, learnt, smoother, nearness), progress, folder, on_event)
     exposures = None if learnt.exposure is None else learnt.exposure.values()
     removed: dict[str, int] = {}
     if config.floaters.remove:
@@ -290,6 +293,7 @@ def _step(training: _Training, step: int) -> None:
     gradients = training.backend.step(shots, settings)
     training.learnt.update(shots, gradients, step)
     strategy.after_step(training.backend, step, lr_means)
+    training.nearness.after_step(training.backend, step)
     if training.smoother is not None:
         training.smoother.after_step(training.backend, step)
 

@@ -328,8 +328,8 @@ def test_what_a_lens_folds_back_is_not_drawn(level: str) -> None:
         ("opencv", (0.1, 0, 0, 0, 0, 0, 0, 0), math.inf),
         ("opencv", (-0.1, 0, 0, 0, 0, 0, 0, 0), math.sqrt(1 / 0.3)),
         ("opencv", (0, 0, 0, 0, 0, -0.25, 0, 0), 2.0),
-        ("fisheye", (0, 0, 0, 0), math.pi),
-        ("fisheye", (-0.1, 0, 0, 0), math.sqrt(1 / 0.3)),
+        ("fisheye", (0, 0, 0, 0), 1.15 * 0.8),
+        ("fisheye", (-0.4, 0, 0, 0), math.sqrt(1 / 1.2)),
     ],
 )
 def test_how_far_a_lens_reaches(model: LensModel, k: tuple[float, ...], limit: float) -> None:
