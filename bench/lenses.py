@@ -4,7 +4,7 @@
 
 Cameras: a pinhole; the same with strong distortion (OPENCV); a fisheye of 180 degrees; an equirectangular one. All
 have the pinhole's resolution in their middle, pixels per radian, so the wider ones have larger pictures. Each model
-trains on its own original pictures; all are compared on the same pinhole pictures from positions between, by plain PSNR.
+trains on its own original pictures; all are compared on the same pinhole pictures from positions between, by raw PSNR.
 The target is at most 0.3 dB below the pinhole's model. `straight` is the OPENCV camera's photos straightened first.
 """
 

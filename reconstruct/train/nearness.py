@@ -1,8 +1,8 @@
 """No splat larger than its distance from a camera allows, where cameras look all around.
 
 Every lens draws a splat as an ellipse: a pinhole of tangents, a fisheye or a panorama of angles. For splats that are
-small from where they are seen that is the same. For one that is nearly as large as its distance it is not: training puts
-the blob of angles to use, and any other camera then stands in a fog.
+small from where they are seen that is the same. For one nearly as large as its distance it is not: training puts the
+blob of angles to use, and any other camera then stands in a fog.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Nearness:
         from scipy.spatial import cKDTree
 
         log_scales, means = table.column(LOG_SCALE), table.column(MEAN)
-        finite = np.isfinite(means).all(axis=1)
+        finite = np.asarray(np.isfinite(means).all(axis=1))
         distances, _ = cKDTree(self._cameras).query(np.where(finite[:, None], means, 0.0))
         limit: Floats = np.log(np.maximum(LARGEST * np.asarray(distances), 1e-12)).astype(np.float32)
         index = np.flatnonzero(finite & np.greater(log_scales.max(axis=1), limit))

@@ -80,5 +80,5 @@ def test_what_is_ahead_in_a_panorama_as_a_pinhole() -> None:
     x = np.broadcast_to(np.arange(400, dtype=np.float32) + 0.5, (200, 400))
     ahead = undistort(np.ascontiguousarray(x), camera, target)
     angle = np.arctan((np.arange(100) + 0.5 - 50) / 50)
-    # The map is linear between points 8 px apart: the arc tangent's curvature leaves 8^2 / 8 * 400 / 2 pi * 0.65 / 50^2.
+    # The map is linear between points 8 px apart, the arc tangent is not: 8^2 / 8 * 400 / 2 pi * 0.65 / 50^2.
     assert np.abs(ahead[50] - (200 + 400 / (2 * np.pi) * angle)).max() < 0.14
