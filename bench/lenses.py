@@ -21,13 +21,13 @@ import numpy as np
 
 from diorama.capture.camera import Camera
 from diorama.capture.transforms import Pose
+from diorama.capture.types import SparsePoints
 from diorama.kernels import simd_level, thread_count
 from diorama.reconstruct.train import PRESETS, TrainConfig, train_splats
 from diorama.render.metrics import psnr
 from diorama.render.rasterize import rasterize
 from diorama.render.splats import Splats
-from diorama.render.synthetic import SyntheticScene, orbit_cameras, phone_camera, synthetic_scene
-from diorama.render.synthetic.posed import photograph, surface_points
+from diorama.render.synthetic import SyntheticScene, orbit_cameras, phone_camera, posed_scene, synthetic_scene
 
 TARGET_DB = 0.3
 
@@ -62,12 +62,14 @@ def compare(place: SyntheticScene, width: int, views: int, config: TrainConfig, 
     pinhole = phone_camera(width, width * 3 // 4)
     walk = orbit_cameras(place, 2 * views)
     stand, held_out = walk[::2], walk[1::4]
-    points = surface_points(place, pinhole, stand, 4_000)
     scores: dict[str, float] = {}
+    points: SparsePoints | None = None
     runs = [(name, camera, "original") for name, camera in lenses(pinhole).items()]
     runs.append(("straight", lenses(pinhole)["opencv"], "straight"))
     for name, camera, lens in runs:
-        scene = photograph(place, camera, stand, folder / name, points)
+        scene = posed_scene(place, camera, stand, folder / name, samples=4)
+        points = points if points is not None else scene.points  # the pinhole's, for all
+        scene = replace(scene, points=points)
         began = time.monotonic()
         result = train_splats(scene, folder / f"{name}_out", replace(config, lens=lens))  # type: ignore[arg-type]
         scores[name] = score(place, result.splats, pinhole, held_out)

@@ -46,9 +46,11 @@ def posed_scene(
         frames.append(Frame(name, 1))
         poses[name] = pose
         rows, columns = rng.integers(camera.height_px, size=each), rng.integers(camera.width_px, size=each)
-        plane = camera.unproject(np.stack([columns + 0.5, rows + 0.5], -1))
+        rays = camera.rays(np.stack([columns + 0.5, rows + 0.5], -1))
+        if camera.lens in ("pinhole", "opencv"):  # where depth is z
+            rays = rays / rays[:, 2:]
         z = depth[rows, columns] * (1.0 + noise * rng.standard_normal(each))
-        places.append(pose.inverse().apply(np.concatenate([plane, np.ones((each, 1))], 1) * z[:, None])[z > 0])
+        places.append(pose.inverse().apply(rays * z[:, None])[z > 0])
         colors.append(rgb[rows, columns][z > 0])
     xyz, rgb_srgb = np.concatenate(places), np.concatenate(colors)
     sparse = SparsePoints(xyz, rgb_srgb, np.full(len(xyz), 0.5), np.full(len(xyz), 3, np.int32))

@@ -108,8 +108,8 @@ def test_large_splats_that_reach_around_the_camera(level: str, model: LensModel)
 def test_needles(level: str, model: LensModel) -> None:
     splats = cloud(200)
     splats.log_scales[:] = np.log([0.9, 0.003, 0.003])
-    # As with the pinhole, and besides everything goes through rounded sigma points: the worst seen is 6e-4.
-    compare(splats, lens_view(model), 0, rtol=3e-3, atol=2e-3)
+    # As with the pinhole, and besides everything goes through rounded sigma points: 6e-4 of alpha, times depths of 6.
+    compare(splats, lens_view(model), 0, rtol=3e-3, atol=6e-3)
 
 
 @pytest.mark.parametrize("model", LENSES)
