@@ -5,7 +5,7 @@
 //
 // One streaming pass per (channel, block of columns, strip of rows): picture row -> window across into ring `across` ->
 // (11 rows) window down, the maps of one row -> window across into ring `maps` -> (11 rows) window down -> gradient
-// row. The maps never reach memory; the halo of 10 rows and 16 columns a side is computed again.
+// row. The maps never reach memory; the halo of 10 rows and 8 columns a side is computed again.
 #pragma once
 #include "pool.h"
 #include "workspace.h"
@@ -13,7 +13,10 @@
 
 namespace diorama::DIORAMA_LEVEL {
 
-constexpr int kBlockWidth = 64, kStripHeight = 120, kHalo = 16;
+// The halo of a block is computed again: in blocks of 64 columns with 16 to a side the loss took a fifth longer. Blocks of
+// 128 have rings of 50 kB, which is what a first cache holds. (Two rows down at once, which share ten of their eleven
+// rows, gained nothing: the loop has loads to spare.)
+constexpr int kBlockWidth = 128, kStripHeight = 120, kHalo = 8;
 constexpr int kWideBlock = kBlockWidth + 2 * kHalo;
 constexpr int kRing = 16;
 constexpr float kSsimC1 = 1e-4f, kSsimC2 = 9e-4f;
@@ -21,7 +24,8 @@ constexpr float kSsimC1 = 1e-4f, kSsimC2 = 9e-4f;
 struct LossRings {
   alignas(64) float across[kRing][3][kWideBlock];   // blurred across: x, x^2, x y
   alignas(64) float maps[kRing][3][kBlockWidth];    // g, f, e blurred across
-  alignas(64) float row[3][kWideBlock];             // g, f, e of one row
+  static constexpr int kSide = 16;                  // a walk along a row looks a register to both sides
+  alignas(64) float row[3][kSide + kWideBlock + kSide];   // g, f, e of one row
 };
 
 template <bool Masked>
@@ -73,7 +77,7 @@ class LossBlock {
 
   void prefetch_rows(int y) const {
     if (y < kRadius || y >= layout_.height) return;
-    for (int x = 0; x < columns_ + 2 * kHalo; x += 16) {
+    for (int x = -kHalo; x < columns_ + 3 * kHalo; x += 16) {   // every line of the halo
       const std::size_t maps = layout_.at(x0_ - kHalo + x, y - kRadius + 1);
       const std::size_t next = layout_.at(x0_ - kHalo + x, least(y + 2, layout_.height));
       prefetch(mean_ + maps);
@@ -93,8 +97,6 @@ class LossBlock {
     const Taps w = taps_;
     RowWalk px(picture_ + layout_.at(x0_ - kHalo, y)), ph(photo_ + layout_.at(x0_ - kHalo, y));
     for (int x = 0, end = columns_ + 2 * kHalo; x < end; x += kWidth) {
-      px.look_ahead();
-      ph.look_ahead();
       Floats a = w[0] * px.at<0>(), b = a * px.at<0>(), c = a * ph.at<0>();
       Floats a2 = zeros(), b2 = zeros(), c2 = zeros();   // two chains of sums hide the additions' latency
       tap<1>(w, px, ph, a, b, c);
@@ -143,10 +145,13 @@ class LossBlock {
     const auto* ring = rings_.across;
     auto* row = rings_.row;
     const std::size_t start = layout_.at(x0_ - kHalo, y);
-    const float *mean = mean_ + start, *square = square_ + start, *picture = picture_ + start, *photo = photo_ + start;
+    const float *mean = mean_ + start, *square = square_ + start;
     const Counted counted(*this, x0_ - kHalo, y);
     const int columns = columns_;
-    Floats l1 = zeros(), ssim = zeros();
+    Floats ssim = zeros();
+    // The block's own pixels: all others belong to its neighbours' sums.
+    const Floats own_first = all(static_cast<float>(kHalo));
+    const Floats own_last = all(mine ? static_cast<float>(kHalo + columns - 1) : -1.f);
     for (int x = 0; x < columns + 2 * kHalo; x += kWidth) {
       const Floats mx = down(w, ring, 0, y, x), xx = down(w, ring, 1, y, x), xy = down(w, ring, 2, y, x);
       const Floats my = load(mean + x), yy = load(square + x);
@@ -155,20 +160,16 @@ class LossBlock {
       const Floats i1 = reciprocal(d1), i2 = reciprocal(d2), s1 = n1 * i1, s2 = n2 * i2, s = s1 * s2;
       const Floats by_n1 = 2.f * s2 * i1, by_n2 = 2.f * s1 * i2, by_d1 = -2.f * s * i1, by_d2 = -s * i2;
       const Mask in = counted.at(x);
-      store(row[0] + x, keep(in, my * (by_n1 - by_n2) + mx * (by_d1 - 2.f * by_d2)));
-      store(row[1] + x, keep(in, by_d2));
-      store(row[2] + x, keep(in, by_n2));
-      if (mine && x >= kHalo && x < columns + kHalo) {
-        ssim = ssim + keep(in, s);
-        l1 = l1 + keep(in, absolute(load(picture + x) - load(photo + x)));
-      }
+      store(row[0] + LossRings::kSide + x, keep(in, my * (by_n1 - by_n2) + mx * (by_d1 - 2.f * by_d2)));
+      store(row[1] + LossRings::kSide + x, keep(in, by_d2));
+      store(row[2] + LossRings::kSide + x, keep(in, by_n2));
+      const Floats column = lane_numbers() + static_cast<float>(x);
+      ssim = ssim + keep(both(in, within(column, own_first, own_last)), s);
     }
-    l1_ = l1_ + l1;
     ssim_ = ssim_ + ssim;
     for (int map = 0; map < 3; ++map) {
-      RowWalk walk(row[map] + kHalo);
+      RowWalk walk(row[map] + LossRings::kSide + kHalo);
       for (int x = 0; x < columns; x += kWidth) {
-        walk.look_ahead();
         store(out[map] + x, blur_across(walk, w));
         walk.advance();
       }
@@ -183,15 +184,19 @@ class LossBlock {
     float* out = gradient_ + start;
     const Counted counted(*this, x0_, y);
     const Floats l1_slope = all(l1_slope_), ssim_slope = all(ssim_slope_);
+    Floats l1 = zeros();
     for (int x = 0, columns = columns_; x < columns; x += kWidth) {
       const Floats g = down(w, ring, 0, y, x), f = down(w, ring, 1, y, x), e = down(w, ring, 2, y, x);
       const Floats px = load(picture + x), ph = load(photo + x), difference = px - ph;
       const Floats sign =
           keep(greater(difference, zeros()), l1_slope) - keep(greater(zeros(), difference), l1_slope);
       Floats gradient = sign + ssim_slope * (g + 2.f * px * f + ph * e);
-      if constexpr (Masked) gradient = keep(counted.at(x), gradient);
+      const Mask in = counted.at(x);
+      l1 = l1 + keep(in, absolute(difference));
+      if constexpr (Masked) gradient = keep(in, gradient);
       store(out + x, gradient);
     }
+    l1_ = l1_ + l1;
   }
 
   const PlaneLayout layout_;
@@ -214,7 +219,7 @@ Loss photo_loss(Workspace& ws, Pool& pool, const PhotoPlanes& photo, float ssim_
   const int strips = (layout.height + kStripHeight - 1) / kStripHeight, tasks = 3 * blocks * strips;
   ws.partial_sums.reserve(static_cast<std::size_t>(tasks) * 2);
   pool.run(tasks, [&](int task, int) {
-    LossRings rings;   // 33 kB; every row is written before it is read
+    LossRings rings;   // 54 kB; every row is written before it is read
     const int channel = task / (blocks * strips), x0 = task % blocks * kBlockWidth;
     const int y0 = task / blocks % strips * kStripHeight;
     double* sums = &ws.partial_sums[static_cast<std::size_t>(task) * 2];

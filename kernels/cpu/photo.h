@@ -40,8 +40,6 @@ inline void blur_row(const PlaneLayout& layout, const float* values, int y, floa
     }
     RowWalk m(means + kSide), s(squares + kSide);
     for (int x = 0; x < columns; x += kWidth) {
-      m.look_ahead();
-      s.look_ahead();
       store(lanes[0], blur_across(m, w));
       store(lanes[1], blur_across(s, w));
       const std::size_t n = sizeof(float) * least(kWidth, layout.width - x0 - x);   // the border stays 0

@@ -101,7 +101,6 @@ inline void add_sums_of_eight(const Floats* v, float* totals) {
 class RowWalk {
  public:
   explicit RowWalk(const float* row) : place_(row) {}
-  void look_ahead() {}
   template <int J>
   Floats at() const {
     return load(place_ + J);
