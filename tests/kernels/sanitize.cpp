@@ -81,7 +81,22 @@ Camera camera_of(int width, int height) {
   c.cx = .5f * static_cast<float>(width) + 1, c.cy = .5f * static_cast<float>(height) - 1;
   c.rotation[0] = c.rotation[4] = c.rotation[8] = 1;
   c.translation[2] = .3f;
+  c.limit = c.hold = kInfinity;
   return c;
+}
+
+// A camera per lens; limits as kernels/_lens.py works them out for these coefficients.
+std::vector<Camera> lens_cameras(int width, int height) {
+  std::vector<Camera> cameras(3, camera_of(width, height));
+  const float radial[4] = {.1f, -.05f, .001f, .002f}, fisheye[4] = {.02f, .01f, 0, 0};
+  cameras[0].lens = Lens::kOpenCv, cameras[0].limit = 1.64f, cameras[0].hold = .93f;
+  cameras[1].lens = Lens::kFisheye, cameras[1].limit = 3.14f, cameras[1].hold = .95f;
+  for (int k = 0; k < 4; ++k) cameras[0].distortion[k] = radial[k], cameras[1].distortion[k] = fisheye[k];
+  Camera& whole = cameras[2];
+  whole.lens = Lens::kEquirectangular;
+  whole.fx = static_cast<float>(width) / 6.2831853f, whole.fy = static_cast<float>(height) / 3.1415927f;
+  whole.cx = .5f * static_cast<float>(width), whole.cy = .5f * static_cast<float>(height);
+  return cameras;
 }
 
 // A photo with the arrays that it looks into.
@@ -166,6 +181,7 @@ void train(Cloud& cloud, const Camera& camera, Photo& photo, const Level& level,
   std::vector<std::uint8_t> seen(static_cast<std::size_t>(cloud.splats().block_count()) * kLanes);
   const std::vector<float> exposure = {1.1f, 0, 0, .1f, .1f, .9f, 0, 0, 0, 0, 1, -.1f};
   std::vector<float> norms(cloud.count), views(cloud.count), radii(cloud.count), absolute(cloud.count);
+  const std::vector<float> smoothing(cloud.count, .01f);
   for (int step = 1; step <= steps; ++step) {
     StepOptions options;
     options.adam.step = step;
@@ -177,6 +193,7 @@ void train(Cloud& cloud, const Camera& camera, Photo& photo, const Level& level,
     options.sh_degree = step % 4;
     options.depth_weight = step % 3 ? .1f : 0, options.empty_weight = step % 2 ? .1f : 0;
     options.deterministic = deterministic;
+    options.antialiased = step % 2, options.pose_gradient = step % 3 == 0;
     Statistics statistics;
     if (step > 1) statistics = {norms.data(), views.data(), radii.data(), step % 3 ? nullptr : absolute.data()};
     WorkspaceLoan ws;
@@ -184,6 +201,7 @@ void train(Cloud& cloud, const Camera& camera, Photo& photo, const Level& level,
     Shot shot;
     shot.camera = camera;
     shot.photo = &photo;
+    if (step % 2 == 0) shot.smoothing = smoothing.data();
     const Loss loss = train_step(*ws, turn.pool(), level, cloud.splats(), first.values.get(), second.values.get(), shot,
                                  options, statistics);
     require(std::isfinite(loss.total), "a training step's loss is not finite");
@@ -194,6 +212,8 @@ void train(Cloud& cloud, const Camera& camera, Photo& photo, const Level& level,
                seen.data(), 2, options);
   }
   Turn turn;
+  Scratch<float> intervals;
+  level.sampling_intervals(turn.pool(), cloud.splats(), &camera, 1, intervals);
   add_mcmc_noise(cloud.splats(), turn.pool(), 1.f, 7, static_cast<std::uint64_t>(steps));
 }
 
@@ -245,6 +265,13 @@ void degenerate(const Level& level) {
     const Camera camera = camera_of(75, 66);
     draw_and_return(cloud, camera, level);
     train(cloud, camera, *OwnedPhoto(75, 66, mask).photo, level, 4, true);
+  }
+  for (const Camera& camera : lens_cameras(75, 66)) {
+    Cloud cloud(200, 9);
+    draw_and_return(cloud, camera, level);
+    spoil(cloud);
+    draw_and_return(cloud, camera, level);
+    train(cloud, camera, *OwnedPhoto(75, 66, "some").photo, level, 3, true);
   }
   Cloud huge(40, 7, 1.f);
   draw_and_return(huge, camera_of(150, 90), level);
