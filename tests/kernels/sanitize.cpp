@@ -5,6 +5,7 @@
 //
 // Nothing is compared with the twin here; what is checked is that no call reads or writes where it must not, and that
 // callers at the same time do not meet. Arrays are allocated to the exact size that Python's would have.
+#include <atomic>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
@@ -336,7 +337,13 @@ int make_mistake(const std::string& which) {
     std::vector<int> sums(1);
     set_thread_count(2);
     Turn turn;
-    for (int i = 0; i < 200; ++i) turn.pool().run(64, [&](int task, int) { sums[0] += task; });
+    std::atomic<int> by_worker{0};   // on a busy machine the worker may come late
+    for (int i = 0; i < 100000 && by_worker < 100; ++i)
+      turn.pool().run(64, [&](int task, int thread) {
+        sums[0] += task;
+        if (thread) ++by_worker;
+        for (volatile int wait = 0; wait < 2000;) wait = wait + 1;
+      });
   } else {
     std::fprintf(stderr, "sanitize: no level or mistake is called %s\n", which.c_str());
   }
