@@ -52,6 +52,8 @@ class Intrinsics:
     def camera(self, image_width_px: int, image_height_px: int) -> Camera:
         """The camera at the size the file states, else at the picture's. Raises ValueError for impossible ones."""
         width, height = self.width_px or image_width_px, self.height_px or image_height_px
+        if self.model == "EQUIRECTANGULAR":
+            return Camera.equirectangular(width, height)
         fx = self.fx or (width / (2 * math.tan(self.angle_x / 2)) if self.angle_x else None)
         fy = self.fy or (height / (2 * math.tan(self.angle_y / 2)) if self.angle_y and not fx else None)
         if fx is None and fy is None:
@@ -256,6 +258,8 @@ def intrinsics_json(camera: Camera) -> dict[str, Any]:
         "cx": camera.cx,
         "cy": camera.cy,
     }
+    if camera.model == "EQUIRECTANGULAR":  # nerfstudio counts in half turns
+        value |= {"fl_x": camera.width_px / 2, "fl_y": float(camera.height_px)}
     return value | {name: camera.param(name) for name in _COEFFICIENTS if name in PARAM_NAMES[camera.model]}
 
 

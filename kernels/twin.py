@@ -38,7 +38,7 @@ from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
 from ._view import View
-from .twin_lens import sees, turns_px, unscented
+from .twin_lens import project_points, sees, turns_px, unscented
 
 NEAR = 0.01
 LOW_PASS_PX2 = 0.3
@@ -254,17 +254,18 @@ def sampling_intervals(means: Tensor, views: Sequence[View]) -> Tensor:
     """The least distance in the world between two pixels' rays at each centre (N, 3): (N,), infinite where unseen.
 
     Over the cameras that see a centre, depth over focal length (Yu et al. 2024, eq. 7). A camera sees what lies more
-    than `NEAR` in front of it and within its picture grown by `MARGIN`.
+    than `NEAR` in front of it (or from it, see `twin_lens.sees`) and within its picture grown by `MARGIN`.
     """
     least = torch.full_like(means[:, 0], math.inf)
     for view in views:
         matrix = torch.as_tensor(view.cam_from_world).to(means)
-        x, y, z = (means @ matrix[:, :3].T + matrix[:, 3]).unbind(-1)
+        points = means @ matrix[:, :3].T + matrix[:, 3]
         margin_x, margin_y = MARGIN * 0.5 * view.width, MARGIN * 0.5 * view.height
-        px, py = view.fx * x / z + view.cx, view.fy * y / z + view.cy
-        seen = (z > NEAR) & (px >= -margin_x) & (px <= view.width + margin_x)
+        px, py = project_points(points, view).unbind(-1)
+        seen = sees(points, view, NEAR) & (px >= -margin_x) & (px <= view.width + margin_x)
         seen &= (py >= -margin_y) & (py <= view.height + margin_y)
-        least = torch.where(seen, torch.minimum(least, z / max(view.fx, view.fy)), least)
+        depth = points.norm(dim=-1) if view.depth_is_distance else points[:, 2]
+        least = torch.where(seen, torch.minimum(least, depth / max(view.fx, view.fy)), least)
     return least
 
 

@@ -121,6 +121,7 @@ def run_train(scene: Scene, config: TrainConfig, *, on_event: OnEvent = ignore) 
             "seconds": result.seconds,
             "backend": result.backend,
             "max_size_px": config.max_size_px,
+            "lens": config.lens,
             "held_out": list(result.held_out),
         }
 
@@ -195,11 +196,12 @@ def export_when_stale(scene: Scene, format_name: str, *, on_event: OnEvent = ign
 
 
 def evaluate_config(scene: Scene) -> EvaluateConfig:
-    """Measures at the size and on the background of the training: other numbers do not compare."""
+    """Measures at the size, through the lens and on the background of the training: other numbers do not compare."""
     from diorama.reconstruct.evaluate import EvaluateConfig
 
     result = scene.require("train").result
-    return EvaluateConfig(max_size_px=result["max_size_px"] or UNLIMITED_PX, backend=result["backend"])
+    size, lens = result["max_size_px"] or UNLIMITED_PX, result.get("lens", "auto")
+    return EvaluateConfig(max_size_px=size, backend=result["backend"], lens=lens)
 
 
 def pose_imported(scene: Scene, *, on_event: OnEvent = ignore) -> None:

@@ -11,7 +11,8 @@ struct Eye {
   float rotation[9], translation[3], position[3];   // cam_from_world; the camera's place in the world
   float fx, fy, cx, cy, width, height;
   float u_low, u_high, v_low, v_high;               // x/z and y/z at which the Jacobian is held
-  float k[8], limit, hold;                          // the lens's distortion, see Camera
+  Lens lens;
+  float k[8], limit, hold;                          // its distortion, see Camera
   bool antialiased;
 };
 
@@ -30,7 +31,7 @@ inline Eye make_eye(const Camera& c, bool antialiased) {
   e.u_low = -c.cx / c.fx - margin_x, e.u_high = (e.width - c.cx) / c.fx + margin_x;
   e.v_low = -c.cy / c.fy - margin_y, e.v_high = (e.height - c.cy) / c.fy + margin_y;
   for (int i = 0; i < 8; ++i) e.k[i] = c.distortion[i];
-  e.limit = c.limit, e.hold = c.hold;
+  e.lens = c.lens, e.limit = c.limit, e.hold = c.hold;
   return e;
 }
 

@@ -6,6 +6,7 @@ import os
 import shutil
 import sqlite3
 import time
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -43,6 +44,7 @@ OWN_STEPS = ("start", "comparing", "checking")
 MIN_REGISTERED = 3
 MIN_SHARE = 0.1
 MIN_FREE_BYTES = 1 << 20
+_METADATA_BYTES = 1 << 17
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,6 +73,11 @@ def estimate_poses(
             f"{count} picture{' is' if count == 1 else 's are'} not enough to find cameras: give at least "
             f"{MIN_REGISTERED}, better 20, taken from different places around the subject."
         )
+    if has_panoramas(capture):
+        raise InputError(
+            "These pictures are panoramas of 360 degrees, whose cameras cannot be found here: pose them with another "
+            'program and give its transforms.json, with "camera_model": "EQUIRECTANGULAR".'
+        )
     work = out / "work"
     tried = _attempts(capture, work, config, started, on_event)
     best = max(tried, key=lambda t: t.judgement.score)
@@ -91,6 +98,16 @@ def estimate_poses(
     shutil.rmtree(work, ignore_errors=True)
     on_event(Finished(STAGE, time.monotonic() - started))
     return scene
+
+
+def has_panoramas(capture: Capture) -> bool:
+    """Whether the first picture says that it is equirectangular: by its camera, or as cameras write it (Photo Sphere)."""
+    if any(camera.lens == "equirectangular" for camera in capture.cameras.values()):
+        return True
+    with suppress(OSError), capture.image_path(capture.frames[0]).open("rb") as file:
+        head = file.read(_METADATA_BYTES)
+        return b"ProjectionType" in head and b"equirectangular" in head
+    return False
 
 
 def _attempts(capture: Capture, work: Path, config: PoseConfig, started: float, on_event: OnEvent) -> list[_Tried]:

@@ -56,6 +56,7 @@ def camera_of(path: Path) -> Camera:
     [
         ({}, Camera("PINHOLE", 64, 48, (50.0, 50.0, 32.0, 24.0))),
         ({"fl_y": 52, "cx": 30, "cy": 20}, Camera("PINHOLE", 64, 48, (50.0, 52.0, 30.0, 20.0))),
+        ({"camera_model": "EQUIRECTANGULAR"}, Camera.equirectangular(64, 48)),
         ({"camera_model": "SIMPLE_PINHOLE"}, Camera("SIMPLE_PINHOLE", 64, 48, (50.0, 32.0, 24.0))),
         ({"k1": 0.1, "k2": 0.2, "p1": 0.3, "p2": 0.4}, Camera("OPENCV", 64, 48, (50, 50, 32, 24, 0.1, 0.2, 0.3, 0.4))),
         ({"camera_model": "SIMPLE_RADIAL", "k1": 0.1}, Camera("SIMPLE_RADIAL", 64, 48, (50, 32, 24, 0.1))),

@@ -369,3 +369,16 @@ def test_other_outputs_of_a_picture(level: str, model: LensModel) -> None:
     total = twin_outputs.contribution(seen, view, 120).total
     scale = float(total.max())
     assert_close_where(kernels.contribution(context).total, total, 1e-4 * scale, reason="sums of thousands of terms")
+
+
+def test_how_finely_lenses_sample(level: str) -> None:
+    splats = all_around(100)
+    views = [lens_view(model) for model in LENSES]
+    for chosen in (*([v] for v in views), views):
+        found = kernels.sampling_intervals(pack(*splats), 100, chosen)
+        expected = twin.sampling_intervals(torch.tensor(splats.means, dtype=torch.float64), chosen)
+        assert np.array_equal(np.isfinite(found), expected.isfinite().numpy())
+        seen = np.isfinite(found)
+        assert np.allclose(found[seen], expected.numpy()[seen], rtol=1e-5)
+    panorama = kernels.sampling_intervals(pack(*splats), 100, [views[2]])
+    assert np.isfinite(panorama).all(), "a panorama sees everything"

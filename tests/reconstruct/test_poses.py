@@ -17,7 +17,7 @@ from diorama.capture.events import Event, Progressed, Warned
 from diorama.capture.transforms import Pose
 from diorama.capture.types import Capture, Frame, Quality
 from diorama.reconstruct.poses import PoseConfig, estimate_poses
-from diorama.reconstruct.poses.estimate import _is_sound
+from diorama.reconstruct.poses.estimate import _is_sound, has_panoramas
 from diorama.render.synthetic import compare_cameras
 
 FAST = PoseConfig(threads=2, max_features=1000)
@@ -255,3 +255,17 @@ def test_lund_door_agrees_with_its_ground_truth(tmp_path: Path, footage: Path) -
     assert agreement.count == 12
     assert np.degrees(agreement.median_rotation_rad) < 0.5
     assert agreement.median_position < 0.005
+
+
+def test_panoramas_are_refused_in_one_sentence(tmp_path: Path) -> None:
+    """By what the camera says, and by what a Photo Sphere has written into its file."""
+    picture = np.zeros((64, 128, 3), np.uint8)
+    capture = make_capture(tmp_path / "a", [picture] * 4)
+    assert not has_panoramas(capture)
+    with (capture.images / "shot 00.png").open("ab") as file:
+        file.write(b"<GPano:ProjectionType>equirectangular</GPano:ProjectionType>")
+    assert has_panoramas(capture)
+    with pytest.raises(InputError, match="360 degrees"):
+        estimate_poses(capture, tmp_path / "out")
+    given = replace(make_capture(tmp_path / "b", [picture] * 4), cameras={7: Camera.equirectangular(128, 64)})
+    assert has_panoramas(given)
