@@ -101,7 +101,7 @@ def estimate_poses(
 
 
 def has_panoramas(capture: Capture) -> bool:
-    """Whether the first picture says that it is equirectangular: by its camera, or as cameras write it (Photo Sphere)."""
+    """Whether the first picture is equirectangular, by its camera or by what cameras write into it (Photo Sphere)."""
     if any(camera.lens == "equirectangular" for camera in capture.cameras.values()):
         return True
     with suppress(OSError), capture.image_path(capture.frames[0]).open("rb") as file:
