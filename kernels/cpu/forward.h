@@ -75,15 +75,14 @@ struct Walks {
 // The rows of the tile in which each of kWidth splats has pixels: columns_per_tile_row (bin.h) with x and y exchanged.
 template <bool Wraps>
 inline void rows_of_splats(const Workspace& ws, std::uint32_t place, const Tile& tile, int* low, int* high) {
-  const float* base = reinterpret_cast<const float*>(ws.records.data());
-  const Ints at = times_sixteen(load_ints(&ws.list[place]));
-  const auto field = [&](std::size_t offset) { return gather(base + offset / sizeof(float), at); };
-  Floats mean_x = field(offsetof(Record, mean_x));
+  Floats fields[16];
+  fields_of_lines([&](int l) { return &ws.records[ws.list[place + l]].mean_x; }, fields);
+  Floats mean_x = fields[kAtMeanX];
   if constexpr (Wraps) mean_x = mean_x + tile.turn(mean_x, static_cast<float>(ws.camera.width));
-  const Floats mean_y = field(offsetof(Record, mean_y));
-  const Floats extent_x = field(offsetof(Record, extent_x)), extent_y = field(offsetof(Record, extent_y));
-  const Floats slope_x = field(offsetof(Record, slope_x));
-  const Floats slope_y = field(offsetof(Record, slope_y)), half_y = field(offsetof(Record, half_y));
+  const Floats mean_y = fields[kAtMeanY];
+  const Floats extent_x = fields[kAtExtentX], extent_y = fields[kAtExtentY];
+  const Floats slope_x = fields[kAtSlopeX];
+  const Floats slope_y = fields[kAtSlopeY], half_y = fields[kAtHalfY];
   const Floats inv_extent = reciprocal(extent_x), tip = slope_x * extent_y;
   const Floats shift = mean_y - (static_cast<float>(tile.y) + .5f);
   Floats x0 = static_cast<float>(tile.x) + .5f - mean_x, x1 = x0 + (kTileWidth - 1.f);

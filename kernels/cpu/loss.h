@@ -19,6 +19,7 @@ namespace diorama::DIORAMA_LEVEL {
 constexpr int kBlockWidth = 128, kStripHeight = 120, kHalo = 8;
 constexpr int kWideBlock = kBlockWidth + 2 * kHalo;
 constexpr int kRing = 16;
+constexpr int kRowsAhead = 3;   // by which memory is asked for, a line at a time between the arithmetic
 constexpr float kSsimC1 = 1e-4f, kSsimC2 = 9e-4f;
 
 struct LossRings {
@@ -75,28 +76,19 @@ class LossBlock {
     c = c + w[J] * (left * y.at<-J>() + right * y.at<J>());
   }
 
-  void prefetch_rows(int y) const {
-    if (y < kRadius || y >= layout_.height) return;
-    for (int x = -kHalo; x < columns_ + 3 * kHalo; x += 16) {   // every line of the halo
-      const std::size_t maps = layout_.at(x0_ - kHalo + x, y - kRadius + 1);
-      const std::size_t next = layout_.at(x0_ - kHalo + x, least(y + 2, layout_.height));
-      prefetch(mean_ + maps);
-      prefetch(square_ + maps);
-      prefetch(picture_ + next);
-      prefetch(photo_ + next);
-    }
-  }
-
   void blur_picture_row(int y) {
-    prefetch_rows(y);
     auto* out = rings_.across[y & (kRing - 1)];
     if (!in_picture(y)) {
       __builtin_memset(out, 0, sizeof rings_.across[0]);
       return;
     }
     const Taps w = taps_;
-    RowWalk px(picture_ + layout_.at(x0_ - kHalo, y)), ph(photo_ + layout_.at(x0_ - kHalo, y));
+    const float *picture = picture_ + layout_.at(x0_ - kHalo, y), *photo = photo_ + layout_.at(x0_ - kHalo, y);
+    const std::size_t ahead = kRowsAhead * static_cast<std::size_t>(layout_.stride);
+    RowWalk px(picture), ph(photo);
     for (int x = 0, end = columns_ + 2 * kHalo; x < end; x += kWidth) {
+      prefetch(picture + ahead + x);
+      prefetch(photo + ahead + x);
       Floats a = w[0] * px.at<0>(), b = a * px.at<0>(), c = a * ph.at<0>();
       Floats a2 = zeros(), b2 = zeros(), c2 = zeros();   // two chains of sums hide the additions' latency
       tap<1>(w, px, ph, a, b, c);
@@ -152,7 +144,10 @@ class LossBlock {
     // The block's own pixels: all others belong to its neighbours' sums.
     const Floats own_first = all(static_cast<float>(kHalo));
     const Floats own_last = all(mine ? static_cast<float>(kHalo + columns - 1) : -1.f);
+    const std::size_t ahead = kRowsAhead * static_cast<std::size_t>(layout_.stride);
     for (int x = 0; x < columns + 2 * kHalo; x += kWidth) {
+      prefetch(mean + ahead + x);
+      prefetch(square + ahead + x);
       const Floats mx = down(w, ring, 0, y, x), xx = down(w, ring, 1, y, x), xy = down(w, ring, 2, y, x);
       const Floats my = load(mean + x), yy = load(square + x);
       const Floats n1 = 2.f * mx * my + kSsimC1, n2 = 2.f * (xy - mx * my) + kSsimC2;
@@ -185,7 +180,9 @@ class LossBlock {
     const Counted counted(*this, x0_, y);
     const Floats l1_slope = all(l1_slope_), ssim_slope = all(ssim_slope_);
     Floats l1 = zeros();
+    const std::size_t ahead = kRowsAhead * static_cast<std::size_t>(layout_.stride);
     for (int x = 0, columns = columns_; x < columns; x += kWidth) {
+      prefetch_to_write(out + ahead + x);
       const Floats g = down(w, ring, 0, y, x), f = down(w, ring, 1, y, x), e = down(w, ring, 2, y, x);
       const Floats px = load(picture + x), ph = load(photo + x), difference = px - ph;
       const Floats sign =

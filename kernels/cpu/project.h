@@ -52,23 +52,16 @@ inline unsigned project_group(const Parameters& p, const Eye& eye, int degree, u
 
   const Floats wider = reach * 1.0002f + 1e-4f;   // the ellipse is searched a little beyond its rim
   constexpr float kH2 = static_cast<float>(kRowHeight * kRowHeight);
-  const Floats fields[16] = {px, py,
-                             (-.5f * kLog2E) * g.conic_xx, -kLog2E * g.conic_xy, (-.5f * kLog2E) * g.conic_yy,
-                             log2_opacity, color[0], color[1], color[2],
-                             square_root(wider * g.xx), square_root(wider * g.yy),
-                             g.xy / g.yy, square_root(wider / g.conic_xx),
-                             g.xy / g.xx, square_root(wider / g.conic_yy),
-                             exp2_approx<5>((-kLog2E * kH2) * g.conic_yy)};
-  alignas(64) float table[16][kWidth];
-  for (int k = 0; k < 16; ++k) store(table[k], fields[k]);
+  Floats fields[16] = {px, py,
+                       (-.5f * kLog2E) * g.conic_xx, -kLog2E * g.conic_xy, (-.5f * kLog2E) * g.conic_yy,
+                       log2_opacity, color[0], color[1], color[2],
+                       square_root(wider * g.xx), square_root(wider * g.yy),
+                       g.xy / g.yy, square_root(wider / g.conic_xx),
+                       g.xy / g.xx, square_root(wider / g.conic_yy),
+                       exp2_approx<5>((-kLog2E * kH2) * g.conic_yy)};
+  lines_of_fields(fields, [&](int lane) { return &records[lane].mean_x; });
   store(depths, g.depth);
-  const unsigned visible = bits(ok);
-  for (unsigned m = visible; m; m &= m - 1) {
-    const int lane = __builtin_ctz(m);
-    float* record = reinterpret_cast<float*>(records + lane);
-    for (int k = 0; k < 16; ++k) record[k] = table[k][lane];
-  }
-  return visible;
+  return bits(ok);
 }
 
 // Lanes of the register that starts at splat `first` and are splats, not padding.

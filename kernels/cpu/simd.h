@@ -29,6 +29,24 @@ inline Floats zeros() { return all(0.f); }
 inline Mask within(Floats x, Floats low, Floats high) { return both(at_least(x, low), at_least(high, x)); }
 inline Mask is_finite(Floats x) { return greater(all(3e38f), absolute(x)); }   // false for NaN too
 inline void prefetch(const void* address) { __builtin_prefetch(address, 0, 3); }
+inline void prefetch_to_write(const void* address) { __builtin_prefetch(address, 1, 3); }
+
+// Lines of 16 floats, one per lane, as one register per place in the line, and back. line(l) is the address of lane l's.
+// Whole lines through shuffles: gathering each place costs several times as much, and so do stores lane by lane.
+template <class Line>
+[[gnu::always_inline]] inline void fields_of_lines(Line&& line, Floats* fields) {
+  for (int first = 0; first < 16; first += kWidth) {
+    for (int l = 0; l < kWidth; ++l) fields[first + l] = load(line(l) + first);
+    transpose(fields + first);
+  }
+}
+template <class Line>
+[[gnu::always_inline]] inline void lines_of_fields(Floats* fields, Line&& line) {
+  for (int first = 0; first < 16; first += kWidth) {
+    transpose(fields + first);
+    for (int l = 0; l < kWidth; ++l) store(line(l) + first, fields[first + l]);
+  }
+}
 
 // 2^x with a relative error of 3e-6 (degree 4) or 2e-7 (degree 5): minimax polynomials on [-0.5, 0.5], then the
 // exponent. Underflows to 2^-126 or less, never wraps; x up to 127.

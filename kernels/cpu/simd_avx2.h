@@ -17,7 +17,6 @@ inline Floats load_lines(const float* line, const float*) { return line ? load(l
 inline void store_lines(float* line, float*, Floats a) {
   if (line) store(line, a);
 }
-inline Ints load_ints(const std::uint32_t* p) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)); }
 inline void store_ints(int* p, Ints a) { _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), a); }
 inline Floats lane_numbers() { return _mm256_setr_ps(0, 1, 2, 3, 4, 5, 6, 7); }
 
@@ -67,8 +66,6 @@ inline Floats reciprocal_root(Floats a) {
 }
 
 inline Ints to_ints(Floats a) { return _mm256_cvtps_epi32(a); }
-inline Ints times_sixteen(Ints a) { return _mm256_slli_epi32(a, 4); }
-inline Floats gather(const float* base, Ints index) { return _mm256_i32gather_ps(base, index, 4); }
 
 inline float sum(Floats a) {
   __m128 x = _mm_add_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
@@ -83,6 +80,27 @@ inline void add_sums_of_eight(const Floats* v, float* totals) {
                                   _mm256_hadd_ps(v[6], v[7]));
   const __m256 sums = _mm256_add_ps(_mm256_permute2f128_ps(a, b, 0x20), _mm256_permute2f128_ps(a, b, 0x31));
   _mm256_storeu_ps(totals, _mm256_add_ps(_mm256_loadu_ps(totals), sums));
+}
+
+// Register l holds line l of 8 floats; afterwards register k holds float k of all lines. 24 shuffles.
+inline void transpose(Floats* v) {
+  const auto low_pairs = [](Floats a, Floats b) {
+    return _mm256_castpd_ps(_mm256_unpacklo_pd(_mm256_castps_pd(a), _mm256_castps_pd(b)));
+  };
+  const auto high_pairs = [](Floats a, Floats b) {
+    return _mm256_castpd_ps(_mm256_unpackhi_pd(_mm256_castps_pd(a), _mm256_castps_pd(b)));
+  };
+  Floats fours[8];   // [4 i + k], half h: float 4 h + k of the lines 4 i to 4 i + 3
+  for (int i = 0; i < 8; i += 4) {
+    const Floats a = _mm256_unpacklo_ps(v[i], v[i + 1]), b = _mm256_unpackhi_ps(v[i], v[i + 1]);
+    const Floats c = _mm256_unpacklo_ps(v[i + 2], v[i + 3]), d = _mm256_unpackhi_ps(v[i + 2], v[i + 3]);
+    fours[i] = low_pairs(a, c), fours[i + 1] = high_pairs(a, c);
+    fours[i + 2] = low_pairs(b, d), fours[i + 3] = high_pairs(b, d);
+  }
+  for (int k = 0; k < 4; ++k) {
+    v[k] = _mm256_permute2f128_ps(fours[k], fours[4 + k], 0x20);
+    v[4 + k] = _mm256_permute2f128_ps(fours[k], fours[4 + k], 0x31);
+  }
 }
 
 // A walk along a row, one register at a time; at<J>() is the row around the present place shifted by J elements, -5 to

@@ -21,7 +21,6 @@ inline void store_lines(float* upper, float* lower, Floats a) {
   if (upper) _mm256_storeu_ps(upper, _mm512_castps512_ps256(a));
   if (lower) _mm256_storeu_ps(lower, _mm512_extractf32x8_ps(a, 1));
 }
-inline Ints load_ints(const std::uint32_t* p) { return _mm512_loadu_si512(p); }
 inline void store_ints(int* p, Ints a) { _mm512_storeu_si512(p, a); }
 inline Floats lane_numbers() { return _mm512_setr_ps(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15); }
 
@@ -58,8 +57,6 @@ inline Floats reciprocal_root(Floats a) {
 }
 
 inline Ints to_ints(Floats a) { return _mm512_cvtps_epi32(a); }
-inline Ints times_sixteen(Ints a) { return _mm512_slli_epi32(a, 4); }
-inline Floats gather(const float* base, Ints index) { return _mm512_i32gather_ps(index, base, 4); }
 
 inline float sum(Floats a) { return _mm512_reduce_add_ps(a); }
 // totals[k] += the sum of the lanes of v[k], k = 0..7. Each step adds one half of two registers to the other and keeps
@@ -76,6 +73,31 @@ inline void add_sums_of_eight(const Floats* v, float* totals) {
   const Floats sums = eighths + _mm512_shuffle_f32x4(eighths, eighths, 0xb1);
   const __m256 eight = _mm512_castps512_ps256(_mm512_shuffle_f32x4(sums, sums, 0x08));
   _mm256_storeu_ps(totals, _mm256_add_ps(_mm256_loadu_ps(totals), eight));
+}
+
+// Register l holds line l of 16 floats; afterwards register k holds float k of all lines. 64 shuffles.
+inline void transpose(Floats* v) {
+  const auto low_pairs = [](Floats a, Floats b) {
+    return _mm512_castpd_ps(_mm512_unpacklo_pd(_mm512_castps_pd(a), _mm512_castps_pd(b)));
+  };
+  const auto high_pairs = [](Floats a, Floats b) {
+    return _mm512_castpd_ps(_mm512_unpackhi_pd(_mm512_castps_pd(a), _mm512_castps_pd(b)));
+  };
+  Floats fours[16];   // [4 i + k], quarter q: float 4 q + k of the lines 4 i to 4 i + 3
+  for (int i = 0; i < 16; i += 4) {
+    const Floats a = _mm512_unpacklo_ps(v[i], v[i + 1]), b = _mm512_unpackhi_ps(v[i], v[i + 1]);
+    const Floats c = _mm512_unpacklo_ps(v[i + 2], v[i + 3]), d = _mm512_unpackhi_ps(v[i + 2], v[i + 3]);
+    fours[i] = low_pairs(a, c), fours[i + 1] = high_pairs(a, c);
+    fours[i + 2] = low_pairs(b, d), fours[i + 3] = high_pairs(b, d);
+  }
+  for (int k = 0; k < 4; ++k) {
+    const Floats a = _mm512_shuffle_f32x4(fours[k], fours[4 + k], 0x44);
+    const Floats b = _mm512_shuffle_f32x4(fours[k], fours[4 + k], 0xee);
+    const Floats c = _mm512_shuffle_f32x4(fours[8 + k], fours[12 + k], 0x44);
+    const Floats d = _mm512_shuffle_f32x4(fours[8 + k], fours[12 + k], 0xee);
+    v[k] = _mm512_shuffle_f32x4(a, c, 0x88), v[4 + k] = _mm512_shuffle_f32x4(a, c, 0xdd);
+    v[8 + k] = _mm512_shuffle_f32x4(b, d, 0x88), v[12 + k] = _mm512_shuffle_f32x4(b, d, 0xdd);
+  }
 }
 
 // A walk along a row, one register at a time; at<J>() is the row around the present place shifted by J elements,

@@ -24,11 +24,6 @@ inline Floats load_lines(const float* line, const float*) { return line ? load(l
 inline void store_lines(float* line, float*, Floats a) {
   if (line) store(line, a);
 }
-inline Ints load_ints(const std::uint32_t* p) {
-  Ints a;
-  std::memcpy(&a, p, sizeof a);
-  return a;
-}
 inline void store_ints(int* p, Ints a) { std::memcpy(p, &a, sizeof a); }
 inline Floats lane_numbers() { return Floats{0, 1, 2, 3}; }
 
@@ -84,17 +79,17 @@ inline Floats mantissa_of(Floats a) { return as_floats((as_ints(a) & 0x7fffff) |
 inline Floats reciprocal(Floats a) { return 1.f / a; }
 inline Floats reciprocal_root(Floats a) { return 1.f / square_root(a); }
 
-inline Ints times_sixteen(Ints a) { return a << 4; }
-inline Floats gather(const float* base, Ints index) {
-  Floats a;
-  for (int l = 0; l < kWidth; ++l) a[l] = base[index[l]];
-  return a;
-}
-
 inline float sum(Floats a) { return (a[0] + a[2]) + (a[1] + a[3]); }
 // totals[k] += the sum of the lanes of v[k], k = 0..7.
 inline void add_sums_of_eight(const Floats* v, float* totals) {
   for (int k = 0; k < 8; ++k) totals[k] += sum(v[k]);
+}
+
+// Register l holds line l of 4 floats; afterwards register k holds float k of all lines.
+inline void transpose(Floats* v) {
+  Floats columns[kWidth];
+  for (int k = 0; k < kWidth; ++k) columns[k] = Floats{v[0][k], v[1][k], v[2][k], v[3][k]};
+  for (int k = 0; k < kWidth; ++k) v[k] = columns[k];
 }
 
 // A walk along a row, one register at a time; at<J>() is the row around the present place shifted by J elements.

@@ -33,20 +33,22 @@ inline std::uint32_t read_lanes(const std::uint8_t* flags) {
     }
 }
 
-// Adds up the slots' sums of a register of splats, lane by lane, and leaves zeros behind for the next step.
+// Adds up the slots' sums of a register of splats, and leaves zeros behind for the next step. sums: kGradientSums.
 inline void collect_sums(Workspace& ws, int first, Floats* sums) {
-  alignas(64) float table[kGradientSums][kWidth] = {};
+  alignas(64) float lines[kWidth][kGradientSums] = {};
   for (int s = 0; s < ws.slot_count; ++s) {
     std::uint8_t* touched = &ws.slots[s].touched[first];
     for (std::uint32_t m = read_lanes(touched); m; m &= m - 1) {
       const int lane = __builtin_ctz(m);
       float* mine = &ws.slots[s].sums[static_cast<std::size_t>(first + lane) * kGradientSums];
-      for (int k = 0; k <= kDepth; ++k) table[k][lane] += mine[k];
-      __builtin_memset(mine, 0, sizeof(float) * (kDepth + 1));
+      for (int k = 0; k < kGradientSums; k += kWidth) {
+        store(lines[lane] + k, load(lines[lane] + k) + load(mine + k));
+        store(mine + k, zeros());
+      }
     }
     __builtin_memset(touched, 0, kWidth);
   }
-  for (int k = 0; k <= kDepth; ++k) sums[k] = load(table[k]);
+  fields_of_lines([&](int lane) { return lines[lane]; }, sums);
 }
 
 // The pull on the centre is counted in half pictures as gsplat does, so that its thresholds carry over.
@@ -142,7 +144,7 @@ inline void update_group(const UpdateContext& u, std::size_t offset, int first, 
   const Parameters p{u.splats.blocks + offset, u.ws.smoothing_at(first)};
   Floats out[kParameters];
   if (visible) {
-    Floats sums[kDepth + 1];
+    Floats sums[kGradientSums];
     if (u.sink.absolute()) {
       float x[kWidth], y[kWidth];
       collect_absolute(u.ws, first, x, y);
@@ -172,14 +174,21 @@ inline void update_group(const UpdateContext& u, std::size_t offset, int first, 
   add_regularizers(o, p, u.splats.count, moving_mask, out);
   const bool all_move = moving == (1u << kWidth) - 1;
   float *m = u.sink.first_moments + offset, *v = u.sink.second_moments + offset;
-  for (int k = 0; k < u.used; ++k)
-    adam_step(u.adam, u.adam.rate(k), out[k], moving_mask, all_move, p.first + k * kLanes, m + k * kLanes,
-              v + k * kLanes);
+  for (int k = 0; k < u.used; ++k) {
+    const int place = k * kLanes, next = place + kBlockFloats;   // of the next block, see prefetch_update
+    prefetch(p.first + next);
+    prefetch(m + next);
+    prefetch(v + next);
+    adam_step(u.adam, u.adam.rate(k), out[k], moving_mask, all_move, p.first + place, m + place, v + place);
+  }
 }
 
+// A block's 177 lines at once are more than a processor can ask for: where every block moves, its last one asks for
+// them between its own.
 inline void prefetch_update(const UpdateContext& u, std::size_t offset, int first) {
-  prefetch_block(u.splats.blocks + offset);
-  if (u.sink.first_moments) {
+  const bool asked_for = u.sink.first_moments && u.sink.adam.dense;
+  if (!asked_for) prefetch_block(u.splats.blocks + offset);
+  if (!asked_for && u.sink.first_moments) {
     prefetch_block(u.sink.first_moments + offset);
     prefetch_block(u.sink.second_moments + offset);
   }

@@ -39,7 +39,10 @@ struct alignas(64) Record {
   float slope_x, half_x, slope_y, half_y;
   float bend;                // by which alpha's ratio from one row to the next changes per row (see column.h)
 };
-static_assert(sizeof(Record) == 64, "records are gathered as 16 floats");
+static_assert(sizeof(Record) == 64, "records are read and written as 16 floats");
+enum RecordPlace { kAtMeanX, kAtMeanY, kAtExtentX = 9, kAtExtentY, kAtSlopeX, kAtHalfX, kAtSlopeY, kAtHalfY };
+static_assert(offsetof(Record, extent_x) == kAtExtentX * sizeof(float) &&
+              offsetof(Record, half_y) == kAtHalfY * sizeof(float));
 
 // What the pixels say about a splat: sums over its pixels of e, e x, ... with e = d loss / d log alpha, plus the
 // gradients of its colour and depth, plus, where asked for, the sums of |d loss / d centre|. One cache line per splat.
