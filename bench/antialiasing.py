@@ -1,6 +1,6 @@
 """What Mip-Splatting's filters give: trained at full size, drawn smaller and larger.
 
-    python bench/antialiasing.py [--place terrace] [--width 320] [--steps 3000] [--max-splats 40000] [--out DIR]
+    python bench/antialiasing.py [--place terrace] [--width 256] [--steps 2000] [--max-splats 25000] [--out DIR]
 
 Trains a synthetic place with known cameras twice, with and without `TrainConfig.antialiased`, and compares views that
 were not trained on with the truth: at 1/8 to 1/1 with the truth's pixels averaged, at 2 with the place rendered there.
@@ -61,10 +61,10 @@ def scores(scene: SyntheticScene, splats: Splats, camera: Camera, poses: list[Po
 
 def compare(
     place: str = "terrace",
-    width: int = 320,
-    views: int = 48,
-    steps: int = 3_000,
-    max_splats: int = 40_000,
+    width: int = 256,
+    views: int = 40,
+    steps: int = 2_000,
+    max_splats: int = 25_000,
     seed: int = 0,
     out: Path | None = None,
 ) -> dict[bool, dict[float, float]]:
@@ -95,10 +95,10 @@ def compare(
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--place", default="terrace")
-    parser.add_argument("--width", type=int, default=320)
-    parser.add_argument("--views", type=int, default=48)
-    parser.add_argument("--steps", type=int, default=3_000)
-    parser.add_argument("--max-splats", type=int, default=40_000)
+    parser.add_argument("--width", type=int, default=256)
+    parser.add_argument("--views", type=int, default=40)
+    parser.add_argument("--steps", type=int, default=2_000)
+    parser.add_argument("--max-splats", type=int, default=25_000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, help="keep the photos and models here")
     result = compare(**vars(parser.parse_args()))
