@@ -22,6 +22,7 @@ from ._blocks import (
     unpack,
     zero_blocks,
 )
+from ._checks import LOW_PASS_PX2, MIP_LOW_PASS_PX2
 from ._machine import (
     free_memory,
     photo_memory,
@@ -57,7 +58,9 @@ __all__ = [
     "LANES",
     "LOGIT_OPACITY",
     "LOG_SCALE",
+    "LOW_PASS_PX2",
     "MEAN",
+    "MIP_LOW_PASS_PX2",
     "PARAMETERS",
     "PHASES",
     "QUATERNION",

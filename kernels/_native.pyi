@@ -17,6 +17,7 @@ class StepOptions:
     deterministic: bool
     tight_tiles: bool
     antialiased: bool
+    low_pass: float
     pose_gradient: bool
     def set_learning_rates(
         self, means: float, quats: float, log_scales: float, opacities: float, sh0: float, sh_rest: float, /
@@ -83,6 +84,7 @@ def render(
     alpha: _Array,
     depth: _Array,
     antialiased: bool,
+    low_pass: float,
     smoothing: _Array | None,
 ) -> Context: ...
 def visible(context: Context, out: _Array, /) -> None: ...

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from . import _native
 from ._blocks import Floats, zero_blocks
-from ._checks import require_array
+from ._checks import LOW_PASS_PX2, require_array, require_low_pass
 from ._view import View
 
 
@@ -75,6 +75,7 @@ def render(
     sh_degree: int = 3,
     background: Sequence[float] | Floats = (0.0, 0.0, 0.0),
     antialiased: bool = False,
+    low_pass_px2: float = LOW_PASS_PX2,
     smoothing: Floats | None = None,
 ) -> Rendered:
     """The picture of the first `count` splats of `blocks` (B, 59, 16); `twin.rasterize` says what it shows.
@@ -84,6 +85,8 @@ def render(
         view: the camera.
         sh_degree: 0 to 3; higher coefficients are not read.
         background: three sRGB values.
+        low_pass_px2: variance that is added to every ellipse, more than 0; with `antialiased` Mip-Splatting takes
+            `MIP_LOW_PASS_PX2`.
         antialiased: opacities make up for the low-pass: Mip-Splatting's 2D Mip filter, see `twin.project`.
         smoothing: (count,) float32 standard deviations in world units, by which each splat is blurred: Mip-Splatting's
             3D filter, see `twin.smoothed`. None for none.
@@ -92,6 +95,7 @@ def render(
         TypeError, ValueError: an array of another kind, dtype, shape or layout, or a count beyond the blocks.
     """
     require_array(blocks, "blocks")
+    require_low_pass(low_pass_px2)
     rgb = np.empty((view.height, view.width, 3), np.float32)
     alpha = np.empty((view.height, view.width), np.float32)
     depth = np.empty((view.height, view.width), np.float32)
@@ -107,6 +111,7 @@ def render(
         alpha,
         depth,
         antialiased,
+        low_pass_px2,
         smoothing,
     )
     return Rendered(rgb, alpha, depth, Context(native, blocks, count, (view.height, view.width)))

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from . import _native
 from ._blocks import LANES, Floats, zero_blocks
-from ._checks import require_array
+from ._checks import LOW_PASS_PX2, require_array, require_low_pass
 from ._picture import native_camera, three_channels
 from ._view import View
 
@@ -109,7 +109,7 @@ class StepConfig:
     deterministic: bitwise the same result whatever the thread count; a few per cent slower, and 0.4 kB more per splat.
         Without it the result is the same every time on one thread only.
     tight_tiles: False takes the box around an ellipse for the ellipse: the same picture, slower, for measuring.
-    antialiased: see `render`.
+    antialiased, low_pass_px2: see `render`.
     pose_gradient: give `StepStats.d_camera` too.
     """
 
@@ -133,6 +133,7 @@ class StepConfig:
     deterministic: bool = False
     tight_tiles: bool = True
     antialiased: bool = False
+    low_pass_px2: float = LOW_PASS_PX2
     pose_gradient: bool = False
     beta1: float = 0.9
     beta2: float = 0.999
@@ -143,6 +144,7 @@ class StepConfig:
             raise ValueError(f"step is {self.step}, but steps count from 1")
         if not 0.0 <= self.ssim_weight <= 1.0:
             raise ValueError(f"ssim_weight is {self.ssim_weight}, expected 0 to 1")
+        require_low_pass(self.low_pass_px2)
         if not (0.0 <= self.depth_weight < math.inf and 0.0 <= self.empty_weight < math.inf):
             raise ValueError("depth_weight and empty_weight must be at least 0")
         if not (self.max_needle >= 1.0 and math.isfinite(self.needle_reg)):
@@ -157,6 +159,7 @@ class StepConfig:
         options.deterministic = self.deterministic
         options.tight_tiles = self.tight_tiles
         options.antialiased = self.antialiased
+        options.low_pass = self.low_pass_px2
         options.pose_gradient = self.pose_gradient
         options.set_learning_rates(
             self.lr_means, self.lr_quats, self.lr_log_scales, self.lr_opacities, self.lr_sh0, self.lr_sh_rest

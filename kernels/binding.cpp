@@ -118,13 +118,14 @@ struct Context {
 
 std::unique_ptr<Context> render_into(const Input& blocks, std::int64_t count, const Camera& camera, int degree,
                                      float red, float green, float blue, const Array& rgb, const Array& alpha,
-                                     const Array& depth, bool antialiased, const std::optional<Input>& smoothing) {
+                                     const Array& depth, bool antialiased, float low_pass,
+                                     const std::optional<Input>& smoothing) {
   const Splats splats = splats_of(blocks_of(blocks, "blocks", SIZE_MAX), blocks.shape(0), count, degree);
   const std::int64_t h = camera.height, w = camera.width;
   float* rgb_out = data_of<float>(rgb, "rgb", {h, w, 3}, "float32(H, W, 3)");
   float* alpha_out = data_of<float>(alpha, "alpha", {h, w}, "float32(H, W)");
   float* depth_out = data_of<float>(depth, "depth", {h, w}, "float32(H, W)");
-  const Filters filters{antialiased, smoothing_of(smoothing, count)};
+  const Filters filters{antialiased, low_pass, smoothing_of(smoothing, count)};
   nb::gil_scoped_release release;
   auto context = std::make_unique<Context>();
   context->camera = camera;
@@ -475,6 +476,7 @@ void bind_options(nb::module_& m) {
       .def_rw("deterministic", &StepOptions::deterministic)
       .def_rw("tight_tiles", &StepOptions::tight_tiles)
       .def_rw("antialiased", &StepOptions::antialiased)
+      .def_rw("low_pass", &StepOptions::low_pass)
       .def_rw("pose_gradient", &StepOptions::pose_gradient);
   nb::class_<StepResult>(m, "StepResult")
       .def_ro("loss", &StepResult::loss)
@@ -514,7 +516,7 @@ NB_MODULE(_native, m) {
         nb::arg("confidence").none(), nb::arg("empty").none(), nb::arg("keep"));
   m.def("render", &render_into, nb::arg("blocks"), nb::arg("count"), nb::arg("camera"), nb::arg("sh_degree"),
         nb::arg("red"), nb::arg("green"), nb::arg("blue"), nb::arg("rgb"), nb::arg("alpha"), nb::arg("depth"),
-        nb::arg("antialiased"), nb::arg("smoothing").none());
+        nb::arg("antialiased"), nb::arg("low_pass"), nb::arg("smoothing").none());
   m.def("visible", &visible_of);
   m.def("render_backward", &backward_into, nb::arg("context"), nb::arg("blocks"), nb::arg("d_rgb"),
         nb::arg("d_alpha").none(), nb::arg("d_depth").none(), nb::arg("d_blocks"), nb::arg("d_camera"),

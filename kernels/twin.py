@@ -37,11 +37,11 @@ from torch import Tensor
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
+from ._checks import LOW_PASS_PX2
 from ._view import View
 from .twin_lens import project_points, sees, turns_px, unscented
 
 NEAR = 0.01
-LOW_PASS_PX2 = 0.3
 MIN_ALPHA = 1.0 / 255.0
 MAX_ALPHA = 0.999
 STOP = 1e-4
@@ -183,6 +183,7 @@ def project(
     shifts_px: Tensor | None = None,
     *,
     antialiased: bool = False,
+    low_pass_px2: float = LOW_PASS_PX2,
     smoothing: Tensor | None = None,
     cam_from_world: Tensor | None = None,
 ) -> Projected:
@@ -190,8 +191,8 @@ def project(
 
     `shifts_px` (N, 2) is added to the centres in the picture: its gradient is the gradient by those centres.
 
-    `antialiased`: the opacity is multiplied by `sqrt(det S / det(S + LOW_PASS_PX2 I))`, S the covariance in pixels (Yu
-    et al. 2024, eq. 10, with gsplat's variance of 0.3 px^2 in place of 0.1, so that its "antialiased" mode agrees).
+    `antialiased`: the opacity is multiplied by `sqrt(det S / det(S + low_pass_px2 I))`, S the covariance in pixels (Yu
+    et al. 2024, eq. 10). The paper's low-pass is `MIP_LOW_PASS_PX2`; gsplat's mode of this name keeps `LOW_PASS_PX2`.
     `smoothing` (N,): see `smoothed`. `cam_from_world` (3, 4): instead of the view's, to be differentiated by.
     """
     count = (sh_degree + 1) ** 2
@@ -213,7 +214,7 @@ def project(
         scales, opacities = smoothed(scales, opacities, smoothing[index])
     axes = rotation @ rotations(quats[index]) * scales[:, None, :]
     means_px, half, depths = (_ewa if view.model == "pinhole" else unscented)(points, axes, view)
-    cov = half @ half.mT + LOW_PASS_PX2 * torch.eye(2, dtype=means.dtype, device=means.device)
+    cov = half @ half.mT + low_pass_px2 * torch.eye(2, dtype=means.dtype, device=means.device)
     xx, xy, yy = cov[:, 0, 0], cov[:, 0, 1], cov[:, 1, 1]
     det = xx * yy - xy * xy
     conics = torch.stack([yy / det, -xy / det, xx / det], -1)
@@ -318,6 +319,7 @@ def rasterize(
     shifts_px: Tensor | None = None,
     *,
     antialiased: bool = False,
+    low_pass_px2: float = LOW_PASS_PX2,
     smoothing: Tensor | None = None,
     cam_from_world: Tensor | None = None,
 ) -> tuple[Tensor, Tensor, Tensor]:
@@ -329,7 +331,7 @@ def rasterize(
         view: the camera. sh_degree: 0 to 3. background: three sRGB values.
         tile_px: pictures are made in tiles of this side, one at a time and once more in the backward pass, so that
             memory grows with a tile's share of splats only.
-        shifts_px (N, 2), antialiased, smoothing (N,), cam_from_world (3, 4): see `project`.
+        shifts_px (N, 2), antialiased, low_pass_px2, smoothing (N,), cam_from_world (3, 4): see `project`.
 
     Returns:
         rgb (H, W, 3), alpha (H, W) and accumulated depth (H, W), the sum of weight times z. Differentiable by every
@@ -338,6 +340,7 @@ def rasterize(
     seen = project(
         *(means, quats, log_scales, logit_opacities, sh, view, sh_degree, shifts_px),
         antialiased=antialiased,
+        low_pass_px2=low_pass_px2,
         smoothing=smoothing,
         cam_from_world=cam_from_world,
     )

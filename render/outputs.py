@@ -80,6 +80,7 @@ def _by_kernels(
         sh_degree=splats.sh_degree,
         background=tuple(background),
         antialiased=splats.is_antialiased,
+        low_pass_px2=splats.low_pass_px2,
     )
     picture = Rendering.of(drawn.rgb, drawn.alpha, drawn.depth)
     return picture, kernels.median_depth(drawn.context), kernels.render_features(drawn.context, normals)
@@ -94,7 +95,9 @@ def _by_twin(splats: Splats, view: kernels.View, normals: Floats) -> tuple[Float
     with torch.no_grad():
         means, quats, log_scales, logits, sh = (torch.from_numpy(np.ascontiguousarray(a)) for a in arrays)
         seen = twin.project(
-            means, quats, log_scales, logits, sh, view, splats.sh_degree, antialiased=splats.is_antialiased
+            *(means, quats, log_scales, logits, sh, view, splats.sh_degree),
+            antialiased=splats.is_antialiased,
+            low_pass_px2=splats.low_pass_px2,
         )
         median = twin_outputs.median_depth(seen, view).numpy()
         blended = twin_outputs.render_features(seen, view, torch.from_numpy(normals)).numpy()

@@ -25,7 +25,7 @@ class Splats:
     sh: (N, K, 3) coefficients of the real spherical harmonics, degree-major as in 3DGS, K = (degree + 1)^2 in
         1, 4, 9, 16; colours are sRGB values.
     is_antialiased: trained with, and so to be drawn with, Mip-Splatting's 2D filter (Yu et al. 2024): opacities make
-        up for the low-pass of 0.3 square pixels, `antialiased` of `kernels.render`.
+        up for a low-pass of 0.1 square pixels, see `antialiased` and `low_pass_px2` of `kernels.render`.
 
     Raises ValueError when shapes or dtypes do not fit.
     """
@@ -55,6 +55,13 @@ class Splats:
 
     def __len__(self) -> int:
         return len(self.means)
+
+    @property
+    def low_pass_px2(self) -> float:
+        """By which splats are widened when they are drawn, as they were in training."""
+        from diorama.kernels import LOW_PASS_PX2, MIP_LOW_PASS_PX2
+
+        return MIP_LOW_PASS_PX2 if self.is_antialiased else LOW_PASS_PX2
 
     @property
     def sh_degree(self) -> int:

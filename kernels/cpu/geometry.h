@@ -14,11 +14,13 @@ struct Eye {
   Lens lens;
   float k[8], limit, hold;                          // its distortion, see Camera
   bool antialiased;
+  float low_pass;                                   // px^2
 };
 
-inline Eye make_eye(const Camera& c, bool antialiased) {
+inline Eye make_eye(const Camera& c, bool antialiased, float low_pass) {
   Eye e;
   e.antialiased = antialiased;
+  e.low_pass = low_pass;
   for (int k = 0; k < 9; ++k) e.rotation[k] = c.rotation[k];
   for (int k = 0; k < 3; ++k) {
     e.translation[k] = c.translation[k];
@@ -57,6 +59,7 @@ struct Sight {
   Floats scale[3];                   // smoothing included
   Floats kept[3];                    // share of each squared scale that is the splat's own; set when smoothed
   Floats axes[9];                    // turn * scale: the splat's axes in the camera, as columns
+  float low_pass;                    // of the eye
   Floats xx, xy, yy;                 // covariance in pixels, low-pass included
   Floats det, inv_det;               // the covariance's determinant
   Floats sharp_det;                  // determinant before the low-pass
@@ -163,15 +166,15 @@ inline void flatten(const Eye& eye, Geometry& g) {
   const Floats *a = g.row_x, *b = g.row_y;
   const Floats aa = a[0] * a[0] + a[1] * a[1] + a[2] * a[2], bb = b[0] * b[0] + b[1] * b[1] + b[2] * b[2];
   g.xy = a[0] * b[0] + a[1] * b[1] + a[2] * b[2];
-  g.xx = aa + kLowPass;
-  g.yy = bb + kLowPass;
+  g.xx = aa + g.low_pass;
+  g.yy = bb + g.low_pass;
   // xx yy - xy^2 would lose a thin splat's digits; |a|^2 |b|^2 - (a b)^2 = |a x b|^2 (Lagrange) keeps them.
   Floats* c = g.cross;
   c[0] = a[1] * b[2] - a[2] * b[1];
   c[1] = a[2] * b[0] - a[0] * b[2];
   c[2] = a[0] * b[1] - a[1] * b[0];
   g.sharp_det = c[0] * c[0] + c[1] * c[1] + c[2] * c[2];
-  g.det = g.sharp_det + kLowPass * (aa + bb) + kLowPass * kLowPass;
+  g.det = g.sharp_det + g.low_pass * (aa + bb) + g.low_pass * g.low_pass;
   g.px = g.j00 * g.x + eye.cx;
   g.py = g.j11 * g.y + eye.cy;
 }
@@ -187,6 +190,7 @@ inline void invert_covariance(Sight& g) {
 template <class Seen>
 inline Seen look_at(const Parameters& p, const Eye& eye) {
   Seen g;
+  g.low_pass = eye.low_pass;
   place_centre(p, eye, g);
   see(eye, g);
   place_axes(p, eye, g);

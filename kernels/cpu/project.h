@@ -81,7 +81,7 @@ void project_through(Workspace& ws, Pool& pool, const Splats& splats) {
   ws.records.reserve(padded);
   ws.depths.reserve(padded);
   ws.visible.reserve(padded);
-  const Eye eye = make_eye(ws.camera, ws.antialiased);
+  const Eye eye = make_eye(ws.camera, ws.antialiased, ws.low_pass);
   pool.run((blocks + chunk - 1) / chunk, [&](int task, int) {
     const int end = least(blocks, (task + 1) * chunk);
     for (int b = task * chunk; b < end; ++b) {

@@ -24,8 +24,8 @@ struct JacobianGradient {
 // |c|^2 / 2, that of log f is (b x c) (1 / |c|^2 - 1 / det) - low-pass a / det. The difference is taken as one quotient.
 inline void fade_gradient(const Geometry& g, Floats d_log_fade, Floats* d_x, Floats* d_y) {
   const Floats *a = g.row_x, *b = g.row_y, *c = g.cross;
-  const Floats spread = d_log_fade * kLowPass * g.inv_det;
-  const Floats sharp = spread * (g.xx + g.yy - kLowPass) / g.sharp_det;
+  const Floats spread = d_log_fade * g.low_pass * g.inv_det;
+  const Floats sharp = spread * (g.xx + g.yy - g.low_pass) / g.sharp_det;
   for (int k = 0; k < 3; ++k) {
     const int i = (k + 1) % 3, j = (k + 2) % 3;
     d_x[k] = sharp * (b[i] * c[j] - b[j] * c[i]) - spread * a[k];
@@ -56,7 +56,7 @@ inline JacobianGradient covariance_backward(const Geometry& g, const Eye& eye, c
 // Adds the 2D Mip filter's part: scaling axis k scales a_k and b_k, and a_k (b x c)_k + b_k (c x a)_k = |c|^2 - c_k^2.
 inline void fade_by_log_scale(const Geometry& g, Floats d_log_fade, Floats* out) {
   const Floats *a = g.row_x, *b = g.row_y, *c = g.cross;
-  const Floats spread = d_log_fade * kLowPass * g.inv_det, sharp = (g.xx + g.yy - kLowPass) / g.sharp_det;
+  const Floats spread = d_log_fade * g.low_pass * g.inv_det, sharp = (g.xx + g.yy - g.low_pass) / g.sharp_det;
   for (int k = 0; k < 3; ++k) {
     const int i = (k + 1) % 3, j = (k + 2) % 3;
     out[kLogScale + k] =
@@ -70,8 +70,8 @@ inline void log_scale_gradient(const Geometry& g, const Eye& eye, const Floats* 
   const Floats *a = g.row_x, *b = g.row_y, *c = g.cross;
   for (int k = 0; k < 3; ++k) {
     const int i = (k + 1) % 3, j = (k + 2) % 3;
-    const Floats x = (b[i] * c[j] - b[j] * c[i] + kLowPass * a[k]) * g.inv_det;
-    const Floats y = (c[i] * a[j] - c[j] * a[i] + kLowPass * b[k]) * g.inv_det;
+    const Floats x = (b[i] * c[j] - b[j] * c[i] + g.low_pass * a[k]) * g.inv_det;
+    const Floats y = (c[i] * a[j] - c[j] * a[i] + g.low_pass * b[k]) * g.inv_det;
     out[kLogScale + k] = x * x * sums[kExx] + 2.f * x * y * sums[kExy] + y * y * sums[kEyy];
   }
   if (eye.antialiased) fade_by_log_scale(g, sums[kE], out);

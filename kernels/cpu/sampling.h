@@ -57,7 +57,7 @@ void sampling_intervals(Pool& pool, const Splats& splats, const Camera* cameras,
   for (int from = 0; from < camera_count; from += kCameras) {
     Eye eyes[kCameras];
     const int count = least(kCameras, camera_count - from);
-    for (int i = 0; i < count; ++i) eyes[i] = make_eye(cameras[from + i], false);
+    for (int i = 0; i < count; ++i) eyes[i] = make_eye(cameras[from + i], false, kLowPass);
     pool.run((blocks + kChunk - 1) / kChunk, [&](int task, int) {
       for (int b = task * kChunk; b < least(blocks, (task + 1) * kChunk); ++b)
         for (int group = 0; group < kGroups; ++group) {

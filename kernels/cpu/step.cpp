@@ -44,6 +44,7 @@ void fit_plane(Scratch<float>& plane, std::size_t floats, bool clear) {
 // A copy, because the backward pass needs it again and registers are read whole.
 void take_filters(Workspace& ws, const Splats& splats, const Filters& filters) {
   ws.antialiased = filters.antialiased;
+  ws.low_pass = filters.low_pass;
   ws.smoothed = filters.smoothing != nullptr;
   if (!ws.smoothed) return;
   const std::size_t count = splats.count, padded = static_cast<std::size_t>(splats.block_count()) * kLanes;
@@ -90,7 +91,7 @@ Loss learn(Workspace& ws, Pool& pool, const Level& level, Splats splats, Shot& s
       (options.depth_weight > 0 && planes.depth_count) || (options.empty_weight > 0 && planes.empty_count);
   PhaseClock clock(ws.phase_ms);
   draw(ws, pool, level, shot.camera, splats, options.background, planes.masked ? planes.kept.data() : nullptr,
-       with_geometry, {options.antialiased, shot.smoothing}, clock);
+       with_geometry, {options.antialiased, options.low_pass, shot.smoothing}, clock);
   Loss loss = compare(ws, pool, level, planes, shot, options.ssim_weight);
   if (with_geometry) level.geometry_loss(ws, pool, planes, options.depth_weight, options.empty_weight, loss);
   clock.done(kLossPhase);

@@ -33,11 +33,13 @@ struct StepOptions {
   float background[3] = {0, 0, 0};
   bool deterministic = false, tight_tiles = true;
   bool antialiased = false, pose_gradient = false;
+  float low_pass = kLowPass;
 };
 
 // Mip-Splatting's filters: of the picture, and of the splats (count,) in world units, null for none.
 struct Filters {
   bool antialiased = false;
+  float low_pass = kLowPass;
   const float* smoothing = nullptr;
 };
 

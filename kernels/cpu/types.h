@@ -17,7 +17,7 @@ constexpr int kBlockFloats = kParameters * kLanes;
 
 // The picture model; the same constants, with their meaning, stand in kernels/twin.py.
 constexpr float kNear = 0.01f;
-constexpr float kLowPass = 0.3f;              // px^2, added to the covariance's diagonal
+constexpr float kLowPass = 0.3f;              // px^2, added to the covariance's diagonal unless told otherwise
 constexpr float kMaxCovariance = 1e15f;       // px^2, larger splats are dropped before float32 overflows
 constexpr float kMinAlpha = 1.f / 255.f;
 constexpr float kMaxAlpha = 0.999f;

@@ -81,18 +81,18 @@ inline void flatten(const Eye& eye, LensGeometry<L>& g) {
   const Floats grown = 1.f / (g.share * g.share);
   aa = aa * grown;
   bb = bb * grown;
-  g.xx = aa + kLowPass;
+  g.xx = aa + g.low_pass;
   g.xy = ab * grown;
-  g.yy = bb + kLowPass;
+  g.yy = bb + g.low_pass;
   g.sharp_det = aa * (own * grown);
-  g.det = g.sharp_det + kLowPass * (aa + bb) + kLowPass * kLowPass;
+  g.det = g.sharp_det + g.low_pass * (aa + bb) + g.low_pass * g.low_pass;
 }
 
 // Adds the 2D Mip filter's part: by the covariance S before the low-pass, log sqrt(det S / det Sigma) has the gradient
 // (S^-1 - Sigma^-1) / 2 = low-pass / 2 S^-1 Sigma^-1.
 inline void add_fade_gradient(const Sight& g, Floats d_log_fade, EllipseGradient& e) {
-  const Floats aa = g.xx - kLowPass, bb = g.yy - kLowPass;
-  const Floats half = .5f * kLowPass * d_log_fade * g.inv_det / g.sharp_det;
+  const Floats aa = g.xx - g.low_pass, bb = g.yy - g.low_pass;
+  const Floats half = .5f * g.low_pass * d_log_fade * g.inv_det / g.sharp_det;
   e.xx = e.xx + half * (bb * g.yy + g.xy * g.xy);
   e.xy = e.xy - 2.f * half * (bb * g.xy + g.xy * g.xx);
   e.yy = e.yy + half * (g.xy * g.xy + aa * g.xx);
@@ -117,7 +117,7 @@ inline LensGradient flatten_backward(const Eye& eye, const LensGeometry<L>& g, c
   const Floats xx = e.xx * grown, xy = e.xy * grown, yy = e.yy * grown;   // by the covariance before it is grown
   const Floats mean_x = (1.f / 6) * (e.px + 2.f * xx * g.m_x + xy * g.m_y);
   const Floats mean_y = (1.f / 6) * (e.py + 2.f * yy * g.m_y + xy * g.m_x);
-  Floats share = -2.f * (e.xx * (g.xx - kLowPass) + e.xy * g.xy + e.yy * (g.yy - kLowPass));
+  Floats share = -2.f * (e.xx * (g.xx - g.low_pass) + e.xy * g.xy + e.yy * (g.yy - g.low_pass));
   Point base = {zeros(), zeros(), zeros()};
   Pixel from = {zeros(), zeros()};
   for (int k = 0; k < 9; ++k) d_axes[k] = zeros();

@@ -203,7 +203,7 @@ void update_through(Workspace& ws, Pool& pool, const Splats& splats, const Gradi
   constexpr int kChunk = 16;
   const int blocks = splats.block_count();
   const int tasks = (blocks + kChunk - 1) / kChunk;
-  const UpdateContext u{ws, splats, sink, make_eye(ws.camera, ws.antialiased), AdamConstants(sink.adam),
+  const UpdateContext u{ws, splats, sink, make_eye(ws.camera, ws.antialiased, ws.low_pass), AdamConstants(sink.adam),
                         kHarmonics + 3 * coefficient_count(splats.degree)};
   if (sink.pose_gradient) ws.partial_sums.reserve(6 * static_cast<std::size_t>(tasks));
   pool.run(tasks, [&](int task, int) {

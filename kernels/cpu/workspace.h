@@ -86,6 +86,7 @@ struct Workspace {
   Scratch<float> smoothing;
   bool smoothed = false;
   bool antialiased = false;   // opacities make up for the low-pass
+  float low_pass = kLowPass;
   [[gnu::always_inline]] const float* smoothing_at(int splat) { return smoothed ? &smoothing[splat] : nullptr; }
   Scratch<Record> records;
   Scratch<float> depths;

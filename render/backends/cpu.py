@@ -42,5 +42,6 @@ class NativeRasterizer:
             sh_degree=splats.sh_degree,
             background=tuple(background),
             antialiased=splats.is_antialiased,
+            low_pass_px2=splats.low_pass_px2,
         )
         return drawn.rgb, drawn.alpha, drawn.depth

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from diorama.capture.errors import InputError
-from diorama.kernels import View
+from diorama.kernels import LOW_PASS_PX2, View
 
 from ..splats import Splats
 
@@ -115,6 +115,7 @@ def _rasterization(
     view: View,
     *,
     antialiased: bool = False,
+    low_pass_px2: float = LOW_PASS_PX2,
     smoothing: Tensor | None = None,
     cam_from_world: Tensor | None = None,
     **options: Any,
@@ -127,7 +128,7 @@ def _rasterization(
     import torch
     from gsplat import rasterization
 
-    from diorama.kernels.twin import LOW_PASS_PX2, NEAR, smoothed
+    from diorama.kernels.twin import NEAR, smoothed
 
     lens = lens_options(view, means.device)
     if lens and antialiased:
@@ -150,7 +151,7 @@ def _rasterization(
         view.width,
         view.height,
         near_plane=NEAR,
-        eps2d=LOW_PASS_PX2,
+        eps2d=low_pass_px2,
         packed=False,
         rasterize_mode="antialiased" if antialiased else "classic",
         **lens,
@@ -179,6 +180,7 @@ class GsplatRasterizer:
             rgb, alpha, depth, _ = draw_tensors(
                 *(means, quats, log_scales, logit_opacities, sh, view, splats.sh_degree),
                 antialiased=splats.is_antialiased,
+                low_pass_px2=splats.low_pass_px2,
             )
             back = torch.tensor(list(background), dtype=torch.float32, device=rgb.device)
             over = rgb + (1.0 - alpha[..., None]) * back

@@ -32,6 +32,7 @@ class TwinRasterizer:
             drawn = twin.rasterize(
                 *(means, quats, log_scales, logit_opacities, sh, view, splats.sh_degree, tuple(background)),
                 antialiased=splats.is_antialiased,
+                low_pass_px2=splats.low_pass_px2,
             )
         rgb, alpha, depth = (np.ascontiguousarray(t.numpy()) for t in drawn)
         return rgb, alpha, depth

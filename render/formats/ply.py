@@ -25,7 +25,7 @@ from .common import BLOCK, CHANGES, SH_DEGREES, Format, cleaned, opened, require
 
 MEMORY_FACTOR = 6
 MEMORY_CONSTANT = 32 << 20
-ANTIALIASED = "antialiased: opacities make up for a low-pass of 0.3 square pixels"
+ANTIALIASED = "antialiased: opacities make up for a low-pass of 0.1 square pixels"
 MAX_HEADER = 1 << 18
 MAX_PROPERTIES = 2048
 READ_BYTES = 1 << 22

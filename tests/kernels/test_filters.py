@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -37,14 +39,21 @@ def some_smoothing(count: int) -> Floats:
 
 
 def compare(
-    splats: SplatArrays, view: View, smoothing: Floats | None, *, rtol: float = 4e-5, atol: float = 4e-5
+    splats: SplatArrays,
+    view: View,
+    smoothing: Floats | None,
+    *,
+    low_pass_px2: float = 0.3,
+    rtol: float = 4e-5,
+    atol: float = 4e-5,
 ) -> None:
     """Picture, alpha, depth and the gradients by random picture gradients, with the 2D filter on."""
     count = len(splats.means)
-    picture = render(pack(*splats), count, view, background=BACKGROUND, antialiased=True, smoothing=smoothing)
+    filters: dict[str, Any] = {"antialiased": True, "low_pass_px2": low_pass_px2}
+    picture = render(pack(*splats), count, view, background=BACKGROUND, smoothing=smoothing, **filters)
     p = tensors(splats, requires_grad=True)
     smooth = None if smoothing is None else torch.tensor(smoothing, dtype=torch.float64)
-    expected = twin.rasterize(*p, view, 3, BACKGROUND, antialiased=True, smoothing=smooth)  # type: ignore[arg-type]
+    expected = twin.rasterize(*p, view, 3, BACKGROUND, smoothing=smooth, **filters)  # type: ignore[arg-type]
     actual = (picture.rgb, picture.alpha, picture.depth)
     for a, b in zip(actual, expected, strict=True):
         assert_close_where(a, b.detach(), atol, reason=FLOAT32)
@@ -101,9 +110,10 @@ def test_splats_too_flat_for_the_filter_have_finite_gradients_in_the_twin() -> N
         assert all(t.grad is not None and t.grad.isfinite().all() and not t.grad[:2].any() for t in p)
 
 
+@pytest.mark.parametrize("low_pass_px2", [0.1, 0.3, 2.0])
 @pytest.mark.parametrize("smooth", [False, True])
-def test_cloud(level: str, smooth: bool) -> None:
-    compare(cloud(400), camera(), some_smoothing(400) if smooth else None)
+def test_cloud(level: str, smooth: bool, low_pass_px2: float) -> None:
+    compare(cloud(400), camera(), some_smoothing(400) if smooth else None, low_pass_px2=low_pass_px2)
 
 
 def test_cloud_below_a_pixel(level: str) -> None:
@@ -212,6 +222,14 @@ def test_sampling_intervals(level: str) -> None:
 def test_sampling_interval_by_hand() -> None:
     """Depth 2 under a focal length of 50 pixels: two neighbouring rays are 1/25 apart."""
     assert np.isclose(twin.sampling_intervals(torch.tensor([[0.0, 0.0, 2.0]]), [axis_view(20, 16)]).item(), 0.04)
+
+
+def test_a_low_pass_that_is_no_variance_is_refused() -> None:
+    for wrong in (0.0, -1.0, float("nan"), float("inf")):
+        with pytest.raises(ValueError, match="low_pass_px2"):
+            render(pack(*cloud(20)), 20, camera(), low_pass_px2=wrong)
+        with pytest.raises(ValueError, match="low_pass_px2"):
+            StepConfig(step=1, low_pass_px2=wrong)
 
 
 def test_smoothing_of_another_kind_is_refused() -> None:

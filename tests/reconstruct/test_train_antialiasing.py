@@ -84,7 +84,7 @@ def test_a_backend_steps_and_draws_with_the_filters(backend: str) -> None:
     smoothing = smoothing_of(kernels.sampling_intervals(kernels.blocks_from_rows(rows), 40, views()))
     assert np.allclose(table.state()["smoothing"], smoothing, rtol=1e-5)
     blocks = kernels.blocks_from_rows(rows)
-    expected = kernels.render(blocks, 40, views()[0], antialiased=True, smoothing=smoothing).rgb
+    expected = kernels.render(blocks, 40, views()[0], antialiased=True, low_pass_px2=0.1, smoothing=smoothing).rgb
     assert np.allclose(table.picture(views()[0], 3), expected, atol=1e-3)
     plain = kernels.render(blocks, 40, views()[0]).rgb
     assert np.abs(expected - plain).max() > 0.02, "the filters are seen"
@@ -94,7 +94,7 @@ def test_a_backend_steps_and_draws_with_the_filters(backend: str) -> None:
     native = kernels.Photo(photo)
     loss, d_rgb = kernels.photo_loss(expected, native)
     assert table.take_loss() == pytest.approx(loss, abs=1e-4)
-    drawn = kernels.render(blocks, 40, views()[0], antialiased=True, smoothing=smoothing)
+    drawn = kernels.render(blocks, 40, views()[0], antialiased=True, low_pass_px2=0.1, smoothing=smoothing)
     gradient = kernels.rows_from_blocks(kernels.render_backward(drawn.context, d_rgb), 40)
     assert np.allclose(10 * table.state()["exp_avg"], gradient, atol=1e-3 * np.abs(gradient).max())
 

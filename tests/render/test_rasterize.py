@@ -126,7 +126,7 @@ def test_forcing_what_is_missing_says_what_to_do() -> None:
 
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_antialiased_splats_give_for_the_low_pass(backend: str) -> None:
-    """Half a pixel wide: variance 0.25 px^2 of its own and 0.3 of the low-pass, so 0.25 / 0.55 of the opacity stay."""
+    """Half a pixel wide: variance 0.25 px^2 of its own and 0.1 of the low-pass, so 0.25 / 0.35 of the opacity stay."""
     splats = dataclasses.replace(one_splat(4.0, 0.05, 0.6, (0.9, 0.5, 0.1)), is_antialiased=True)
     drawn = rasterize(splats, CAMERA, Pose.identity(), backend=backend)
-    assert drawn.alpha[12, 16] == pytest.approx(0.6 * 0.25 / 0.55, rel=1e-4)
+    assert drawn.alpha[12, 16] == pytest.approx(0.6 * 0.25 / 0.35, rel=1e-4)

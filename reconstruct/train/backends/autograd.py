@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from diorama.capture.errors import InputError
-from diorama.kernels import View, twin, twin_geometry, twin_outputs
+from diorama.kernels import LOW_PASS_PX2, MIP_LOW_PASS_PX2, View, twin, twin_geometry, twin_outputs
 from diorama.render.backends.cuda import draw_tensors, weight_sums
 
 from ..photos import PhotoStore, photo_at
@@ -183,7 +183,8 @@ class AutogradSteps:
         return _Sight(rgb, alpha, depth, shift, seen)
 
     def _filters(self) -> dict[str, Any]:
-        return {"antialiased": self._antialiased, "smoothing": self._smoothing}
+        low_pass_px2 = MIP_LOW_PASS_PX2 if self._antialiased else LOW_PASS_PX2
+        return {"antialiased": self._antialiased, "low_pass_px2": low_pass_px2, "smoothing": self._smoothing}
 
     def _splats(self) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
         p = self._params

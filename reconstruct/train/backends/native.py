@@ -46,6 +46,7 @@ class NativeSteps:
         self._capacity = max_splats
         self._keeps_statistics, self._absolute = statistics, absolute
         self._antialiased, self.edits = antialiased, 0
+        self._low_pass_px2 = kernels.MIP_LOW_PASS_PX2 if antialiased else kernels.LOW_PASS_PX2
         self._smoothing: Floats | None = None
         self._losses: list[float] = []
         self._sums: GradientSums | None = None
@@ -78,6 +79,7 @@ class NativeSteps:
             depth_weight=settings.depth_weight,
             empty_weight=settings.empty_weight,
             antialiased=self._antialiased,
+            low_pass_px2=self._low_pass_px2,
             pose_gradient=settings.pose_gradient,
         )
         used, pulls = self._used, self._pulls(self._count) if self._keeps_statistics else None
@@ -132,6 +134,7 @@ class NativeSteps:
             view,
             sh_degree=sh_degree,
             antialiased=self._antialiased,
+            low_pass_px2=self._low_pass_px2,
             smoothing=self._smoothing,
         )
 

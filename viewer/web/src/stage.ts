@@ -8,6 +8,8 @@ import { CLIP, correctPerspective } from "./splat_shader";
 
 /** The screen-space low-pass filter of 3D Gaussian splatting (Kerbl et al. 2023), in square pixels; ours is the same. */
 const LOW_PASS = 0.3;
+/** The same of splats that were trained with anti-aliasing (Yu et al. 2024), as in kernels/_checks.py. */
+const MIP_LOW_PASS = 0.1;
 /** Below this a splat adds nothing, as in our rasterizer; an opaque one gets there at `FULL_RADIUS` deviations. */
 const MIN_ALPHA = 1 / 255;
 const FULL_RADIUS = Math.sqrt(2 * Math.log(255));
@@ -61,7 +63,7 @@ export class Stage {
       renderer: this.renderer,
       // Spark's pre-blur only widens splats; its blur also takes from their opacity what they gain in area.
       preBlurAmount: options.isAntialiased ? 0 : LOW_PASS,
-      blurAmount: options.isAntialiased ? LOW_PASS : 0,
+      blurAmount: options.isAntialiased ? MIP_LOW_PASS : 0,
       minAlpha: MIN_ALPHA,
       maxStdDev: options.exact ? FULL_RADIUS : Math.sqrt(8),
       maxPixelRadius: options.exact ? 8192 : 1024,
