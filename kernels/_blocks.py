@@ -7,6 +7,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from . import _native
+
 Floats = npt.NDArray[np.float32]
 
 LANES = 16
@@ -45,12 +47,8 @@ def blocks_from_rows(rows: npt.NDArray[np.floating]) -> Floats:
     """Rows (N, 59), one per splat, to blocks (B, 59, 16)."""
     if rows.ndim != 2 or rows.shape[1] != PARAMETERS:
         raise ValueError(f"rows have shape {rows.shape}, expected (N, {PARAMETERS})")
-    count = len(rows)
-    blocks = zero_blocks(count)
-    full = count // LANES
-    blocks[:full] = rows[: full * LANES].reshape(full, LANES, PARAMETERS).swapaxes(1, 2)
-    if count % LANES:
-        blocks[full, :, : count % LANES] = rows[full * LANES :].T
+    blocks = zero_blocks(len(rows))
+    _native.put_columns(blocks, np.ascontiguousarray(rows, np.float32), 0)
     return blocks
 
 
@@ -82,13 +80,10 @@ def pack(means: Floats, quats: Floats, log_scales: Floats, logit_opacities: Floa
             raise ValueError(f"{name} has shape {array.shape}, expected {shape}")
     if k not in (1, 4, 9, 16):
         raise ValueError(f"{k} SH coefficients; expected 1, 4, 9 or 16")
-    rows = np.zeros((count, PARAMETERS), np.float32)
-    rows[:, MEAN:QUATERNION] = means
-    rows[:, QUATERNION:LOG_SCALE] = quats
-    rows[:, LOG_SCALE:LOGIT_OPACITY] = log_scales
-    rows[:, LOGIT_OPACITY] = logit_opacities
-    rows[:, HARMONICS : HARMONICS + 3 * k] = sh.reshape(count, 3 * k)
-    blocks = blocks_from_rows(rows)
+    blocks = zero_blocks(count)
+    tables = (means, quats, log_scales, logit_opacities.reshape(count, 1), sh.reshape(count, 3 * k))
+    for first, table in zip((MEAN, QUATERNION, LOG_SCALE, LOGIT_OPACITY, HARMONICS), tables, strict=True):
+        _native.put_columns(blocks, np.ascontiguousarray(table, np.float32), first)
     if count % LANES:
         blocks[-1, QUATERNION, count % LANES :] = 1.0
     return blocks

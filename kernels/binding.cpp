@@ -13,6 +13,7 @@
 #include <string>
 #include <utility>
 
+#include "cpu/blocks.h"
 #include "cpu/dispatch.h"
 #include "cpu/noise.h"
 #include "cpu/pool.h"
@@ -429,6 +430,18 @@ void sampling_intervals_into(const Input& blocks, std::int64_t count, const std:
   std::copy_n(padded.data(), count, intervals);
 }
 
+void put_columns_into(const Array& blocks, const Input& table, int first) {
+  float* parameters = blocks_of(blocks, "blocks", SIZE_MAX);
+  const auto* values = data_of<const float>(table, "table", {-1, -1}, "float32(N, width)");
+  const auto count = static_cast<std::int64_t>(table.shape(0)), width = static_cast<std::int64_t>(table.shape(1));
+  const Splats splats = splats_of(parameters, blocks.shape(0), count, 3);
+  if (first < 0 || width < 1 || first + width > kParameters)
+    throw nb::value_error("there are 59 parameters, and a table's columns must be some of them");
+  nb::gil_scoped_release release;
+  Turn turn;
+  put_columns(values, static_cast<int>(width), first, splats, turn.pool());
+}
+
 void add_noise(const Array& blocks, std::int64_t count, float amount, std::uint64_t seed, std::uint64_t step) {
   const Splats splats = splats_of(blocks_of(blocks, "blocks", SIZE_MAX), blocks.shape(0), count, 3);
   nb::gil_scoped_release release;
@@ -542,5 +555,6 @@ NB_MODULE(_native, m) {
   m.def("apply_step", &apply_in_place);
   m.def("sampling_intervals", &sampling_intervals_into);
   m.def("add_mcmc_noise", &add_noise);
+  m.def("put_columns", &put_columns_into);
   m.def("philox", &philox_words);
 }
