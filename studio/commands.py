@@ -112,6 +112,14 @@ class TrainOptions:
             help_behavior_hint="",
         ),
     ] = None
+    lens: Annotated[
+        Literal["auto", "straight", "original"] | None,
+        arg(
+            metavar="auto|straight|original",
+            help="straight: take the lens's distortion out of the pictures first; original: train on them as they are.",
+            help_behavior_hint="",
+        ),
+    ] = None
     refine_poses: Annotated[
         Switch | None, arg(metavar="on|off", help="Correct the cameras while training.", help_behavior_hint="")
     ] = None

@@ -24,6 +24,7 @@ def test_every_option_is_read() -> None:
         batch=2,
         antialiased="on",
         exposure="affine",
+        lens="original",
         refine_poses="on",
         backend="cpu",
         seed=5,
