@@ -6,8 +6,9 @@ Per instruction set, picture size and splat count it prints the median over roun
 between the quartiles behind it), on all threads and on one; where ../shared/kernel-prototype lies beside the checkout,
 the prototype's on the same splats, camera and photo, run in turn with ours in every round, and our time over its (the
 median of the rounds' ratios, so that what else the machine does hits both); the arithmetic floor (`floor.py` derives
-it); milliseconds per phase; and one step of the torch twin. `--check` ends with 1 where a step at 480x354 with 20,000
-splats takes more than 40 ms (the best of five tries, since other programs may hold the machine).
+it); how much faster than on one thread (x1); milliseconds per phase; and one step of the torch twin. `--check` ends
+with 1 where a step at 480x354 with 20,000 splats takes more than 40 ms (the best of five tries, since other programs
+may hold the machine).
 """
 
 from __future__ import annotations
