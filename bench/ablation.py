@@ -3,9 +3,9 @@
     python bench/ablation.py [--runs 5] [--steps 3000] [--size 496] [--only NAME ...]
 
 Two sets: brighton_beach with its given cameras (18 drone photos) and the synthetic terrace (24 pictures of 480x360 and
-their true cameras). Every variant is trained with seeds 0 to RUNS - 1, the variants in turn; medians, and the range of the PSNR.
-Seconds are those of the training alone. What the kernels' own parts (tiles, fusion) give is in `bench/parts.py`: they
-change time only.
+their true cameras). Every variant is trained with seeds 0 to RUNS - 1, the variants in turn; medians, and the range of
+the PSNR. Seconds are those of the training alone. What the parts of the kernels give (tiles, fusion) is in
+`bench/parts.py`: they change time only.
 """
 
 from __future__ import annotations
