@@ -85,7 +85,14 @@ gpu-check: dev
 	$(BIN)/python bench/gpu.py --write docs/benchmarks.md
 
 bench: install
-	$(BIN)/python bench/step.py
+	$(BIN)/python bench/step.py --simd all
+	$(BIN)/python bench/parts.py
+	$(BIN)/python bench/memory.py
+	$(BIN)/python bench/quality.py
+	$(BIN)/python bench/antialiasing.py
+	$(BIN)/python bench/pose_refinement.py
+	$(BIN)/python bench/lenses.py
+	$(BIN)/python bench/ablation.py
 	$(BIN)/python bench/sets.py
 
 clean:
