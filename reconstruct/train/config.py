@@ -60,7 +60,7 @@ class ResolutionConfig:
 
     start: the first size as a share of the full one; 1 for full size throughout.
     until: share of all steps after which the photos have their full size.
-    min_px: the longer side of the largest photo is never made smaller than this. Below it the gain in time is small, and
+    min_px: the longer side of the largest photo is never made smaller than this: below it the gain in time is small, and
         brighton_beach lost 0.3 dB.
     """
 
