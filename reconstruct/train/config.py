@@ -60,8 +60,8 @@ class ResolutionConfig:
 
     start: the first size as a share of the full one; 1 for full size throughout.
     until: share of all steps after which the photos have their full size.
-    min_px: the longer side of the largest photo is never made smaller than this: below it the gain in time is small, and
-        brighton_beach lost 0.3 dB.
+    min_px: the longer side of the largest photo is never made smaller than this: below it little time is gained,
+        and brighton_beach lost 0.3 dB.
     """
 
     start: float = 0.25
