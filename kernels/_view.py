@@ -30,7 +30,8 @@ class View:
     distortion: OpenCV's coefficients: none for a pinhole; k1 k2 p1 p2 k3 k4 k5 k6 for opencv; k1 k2 k3 k4 for fisheye;
         those left out at the end are 0.
 
-    Depth is z for pinhole and opencv, the distance from the camera for fisheye and equirectangular.
+    Depth is z for pinhole and opencv, the distance from the camera for fisheye and equirectangular. Splats are blended
+    in the order of z, for the latter two of the largest of |x|, |y|, |z|.
 
     Raises ValueError when the size, the lens or the matrix cannot be a camera's.
     """

@@ -14,7 +14,7 @@ This file is the definition; the native kernels are tested against it. A picture
    pixel's; below `MIN_ALPHA` it is passed over. The pixel gains `T alpha` of its colour and `T` becomes
    `T (1 - alpha)`. The walk ends when `T` has fallen to `STOP` or below.
 5. What is left of `T` shows the background. Alpha is `1 - T`, depth the sum of `T alpha z` (fisheye, equirectangular:
-   of `T alpha` times the distance from the camera, which the order goes by too).
+   of `T alpha` times the distance from the camera, and the order goes by `twin_lens.order_by`).
 
 With `antialiased`, step 1's low-pass takes from a splat's opacity what it adds to its area; with `smoothing`, splats
 are blurred in the world before step 1 (Yu et al. 2024, "Mip-Splatting"); see `project` and `smoothed`.
@@ -39,7 +39,7 @@ from torch.utils.checkpoint import checkpoint
 
 from ._checks import LOW_PASS_PX2
 from ._view import View
-from .twin_lens import project_points, sees, turns_px, unscented
+from .twin_lens import order_by, project_points, sees, turns_px, unscented
 
 NEAR = 0.01
 MIN_ALPHA = 1.0 / 255.0
@@ -238,7 +238,7 @@ def project(
     if view.wraps:
         inside[:, 0] = True
     order = torch.nonzero((reach > 0) & inside.all(-1) & (det.detach() > 0)).squeeze(-1)
-    order = order[torch.sort(depths[order].detach(), stable=True).indices]
+    order = order[torch.sort(order_by(points, depths, view)[order].detach(), stable=True).indices]
     return Projected(
         index[order],
         means_px[order],

@@ -87,6 +87,15 @@ def _azimuth_from(centre: Tensor, points: Tensor) -> Tensor:
     return torch.atan2(x * cz - z * cx, x * cx + z * cz)
 
 
+def order_by(points: Tensor, depths: Tensor, view: View) -> Tensor:
+    """(N,): what splats at points (N, 3) in the camera are blended in the order of.
+
+    Depth, but where that is the distance the largest of |x|, |y|, |z|: the z of the cube's face that a point is behind,
+    so that pinholes looking along an axis of the camera blend in the same order. Along one ray it is the same.
+    """
+    return points.abs().amax(-1) if view.depth_is_distance else depths
+
+
 def project_points(points: Tensor, view: View) -> Tensor:
     """Points (N, 3) in the camera, none at its centre, to pixels (N, 2)."""
     x, y, z = points.unbind(-1)

@@ -27,7 +27,7 @@ struct GeometryOf<Lens::kPinhole> {
 // Writes the records of one register of splats; returns its visible lanes.
 template <Lens L>
 inline unsigned project_group(const Parameters& p, const Eye& eye, int degree, unsigned lanes, Record* records,
-                              float* depths) {
+                              float* depths, float* order) {
   const auto g = look_at<typename GeometryOf<L>::Type>(p, eye);
   const Floats log2_opacity = g.log2_fade - log2_approx(1.f + g.odds), reach = reach_of(log2_opacity);
   const Floats px = g.px, py = g.py;
@@ -61,6 +61,7 @@ inline unsigned project_group(const Parameters& p, const Eye& eye, int degree, u
                        exp2_approx<5>((-kLog2E * kH2) * g.conic_yy)};
   lines_of_fields(fields, [&](int lane) { return &records[lane].mean_x; });
   store(depths, g.depth);
+  if constexpr (is_all_round(L)) store(order, maximum(maximum(absolute(g.x), absolute(g.y)), absolute(g.z)));
   return bits(ok);
 }
 
@@ -80,6 +81,7 @@ void project_through(Workspace& ws, Pool& pool, const Splats& splats) {
   const std::size_t padded = static_cast<std::size_t>(blocks) * kLanes;
   ws.records.reserve(padded);
   ws.depths.reserve(padded);
+  if (is_all_round(L)) ws.order.reserve(padded);
   ws.visible.reserve(padded);
   const Eye eye = make_eye(ws.camera, ws.antialiased, ws.low_pass);
   pool.run((blocks + chunk - 1) / chunk, [&](int task, int) {
@@ -91,7 +93,8 @@ void project_through(Workspace& ws, Pool& pool, const Splats& splats) {
         const int first = b * kLanes + group * kWidth;
         const unsigned lanes = real_lanes(first, splats.count);
         const unsigned visible = lanes ? project_group<L>(Parameters{block + group * kWidth, ws.smoothing_at(first)}, eye,
-                                                          splats.degree, lanes, &ws.records[first], &ws.depths[first])
+                                                          splats.degree, lanes, &ws.records[first], &ws.depths[first],
+                                                          is_all_round(L) ? &ws.order[first] : nullptr)
                                        : 0u;
         for (int l = 0; l < kWidth; ++l) ws.visible[first + l] = visible >> l & 1;
       }

@@ -28,12 +28,13 @@ void collect_visible(Workspace& ws, Pool& pool, int count) {
   });
   for (int part = 0; part < parts; ++part) starts[part + 1] += starts[part];
   ws.visible_count = starts[parts];
+  const float* by = ws.sorted_by();
   pool.run(parts, [&](int part, int) {
     const Range r = share(part, per_part, count);
     int next = starts[part];
     for (int i = r.begin; i < r.end; ++i)
       if (ws.visible[i]) {
-        std::memcpy(&ws.keys[next], &ws.depths[i], sizeof(std::uint32_t));
+        std::memcpy(&ws.keys[next], &by[i], sizeof(std::uint32_t));
         ws.ids[next++] = static_cast<std::uint32_t>(i);
       }
   });

@@ -29,6 +29,8 @@ constexpr float kMargin = 0.3f;               // of the half picture, beyond whi
 constexpr int kMaxSize = 16000;               // px; tile columns must fit into 16 bits (Span)
 
 enum class Lens { kPinhole, kOpenCv, kFisheye, kEquirectangular };
+// Lenses that may see behind themselves: depth is the distance, and order goes by the largest coordinate.
+constexpr bool is_all_round(Lens lens) { return lens == Lens::kFisheye || lens == Lens::kEquirectangular; }
 
 struct Camera {
   int width = 0, height = 0;

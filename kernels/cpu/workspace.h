@@ -90,6 +90,8 @@ struct Workspace {
   [[gnu::always_inline]] const float* smoothing_at(int splat) { return smoothed ? &smoothing[splat] : nullptr; }
   Scratch<Record> records;
   Scratch<float> depths;
+  Scratch<float> order;   // what splats are sorted by, where that is not their depth
+  const float* sorted_by() const { return is_all_round(camera.lens) ? order.data() : depths.data(); }
   Scratch<std::uint8_t> visible;
 
   // Visible splats by depth; the second pair is the sort's other half.

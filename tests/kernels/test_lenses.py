@@ -286,9 +286,9 @@ def test_a_splat_on_the_seam_appears_on_both_sides(level: str) -> None:
     assert_close_where(np.roll(behind.alpha, 32, axis=1), ahead.alpha, 1e-5, reason="float32 azimuths of pi")
 
 
-@pytest.mark.parametrize("turn", [0.0, 1.0, 2.5, math.pi])
+@pytest.mark.parametrize("turn", [0.0, math.pi / 2, math.pi])
 def test_a_panorama_turned_about_the_vertical_is_rolled(level: str, turn: float) -> None:
-    """Wherever the seam lies, the picture is the same but for where it starts."""
+    """Wherever the seam lies, the picture is the same but for where it starts (the order turns by quarters)."""
     splats, steps = all_around(150), round(turn / (2 * math.pi) * 96)
     turned = lens_view("equirectangular", 96, 48, turn=0.1 + steps / 96 * 2 * math.pi)
     # The translation stands in the camera: turn it too.

@@ -38,8 +38,8 @@ CONFIG = TrainConfig(steps=1_500, max_size_px=None, max_splats=12_000, hold_out=
 def test_every_lens_learns_what_a_pinhole_learns(tmp_path: Path) -> None:
     """Held-out pinhole views after training on each lens's own pictures, by raw PSNR.
 
-    Radial distortion costs nothing within 0.3 dB (measured: see bench/lenses.py). Fisheye and panorama blend by
-    distance and show several times as much of the place with the same number of splats: measured 3 to 4 dB.
+    Radial distortion costs 0.0 to 0.5 dB, a fisheye 1.3, a panorama 2.1 (measured by bench/lenses.py): these two show
+    several times as much of the place with the same number of splats.
     """
     place = synthetic_scene("minimal", 0)
     walk = orbit_cameras(place, 40)
@@ -55,8 +55,8 @@ def test_every_lens_learns_what_a_pinhole_learns(tmp_path: Path) -> None:
         scores[name] = float(np.mean([psnr(np.clip(a, 0, 1), b) for a, b in zip(drawn, truth, strict=True)]))
     assert scores["pinhole"] > 27
     assert scores["opencv"] > scores["pinhole"] - 0.6, scores
-    assert scores["fisheye"] > scores["pinhole"] - 4.5, scores
-    assert scores["equirectangular"] > scores["pinhole"] - 5.5, scores
+    assert scores["fisheye"] > scores["pinhole"] - 2.5, scores
+    assert scores["equirectangular"] > scores["pinhole"] - 3.5, scores
 
 
 def small(tmp_path: Path, camera: Camera, views: int = 6) -> PosedScene:
