@@ -85,7 +85,7 @@ gpu-check: dev
 	$(BIN)/python bench/gpu.py --write docs/benchmarks.md
 
 bench: install
-	$(BIN)/python bench/step.py --simd all
+	$(BIN)/python bench/step.py --simd all --rounds 7
 	$(BIN)/python bench/parts.py
 	$(BIN)/python bench/memory.py
 	$(BIN)/python bench/quality.py
