@@ -378,7 +378,7 @@ def sampling_intervals(blocks: Floats, count: int, views: Sequence[View]) -> Flo
 
 
 def add_mcmc_noise(blocks: Floats, count: int, amount: float, seed: int, step: int) -> None:
-    """Moves splats at random, the more transparent the further: `twin.mcmc_noise`, in place.
+    """Moves splats at random, the more transparent the further: `twin_noise.mcmc_noise`, in place.
 
     The normal numbers depend on seed, step and the splat's index alone, whatever the thread count and SIMD level.
 

@@ -443,18 +443,6 @@ def regularizer(log_scales: Tensor, logit_opacities: Tensor, opacity_reg: float,
     return opacity_reg * torch.sigmoid(logit_opacities).mean() + scale_reg * torch.exp(log_scales).mean()
 
 
-def mcmc_noise(quats: Tensor, log_scales: Tensor, logit_opacities: Tensor, normals: Tensor, amount: float) -> Tensor:
-    """What 3DGS-MCMC adds to the means (Kheradmand et al. 2024, eq. 9): (N, 3).
-
-    `amount * sigmoid(-100 (opacity - 0.005)) * Sigma @ normals`, with normals (N, 3) of unit variance: splats that are
-    nearly transparent wander within their own extent, opaque ones stay.
-    """
-    gate = torch.sigmoid(-100.0 * (torch.sigmoid(logit_opacities) - 0.005))
-    half = rotations(quats) * torch.exp(log_scales)[:, None, :]
-    step: Tensor = amount * gate[:, None] * (half @ (half.mT @ normals[:, :, None])).squeeze(-1)
-    return step
-
-
 def degree_of(sh: Tensor) -> int:
     """The SH degree that an array (N, K, 3) can hold."""
     return math.isqrt(sh.shape[1]) - 1

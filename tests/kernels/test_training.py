@@ -21,6 +21,7 @@ from diorama.kernels import (
     rows_from_blocks,
     train_step,
     twin,
+    twin_noise,
     unpack,
     zero_blocks,
 )
@@ -255,8 +256,10 @@ def test_noise_is_the_twins_with_normal_numbers(threads: None) -> None:
     moved = rows_from_blocks(results[0], count)[:, :3].astype(np.float64)
     unit = torch.eye(3, dtype=torch.float64)
     _, quats, log_scales, logits, _ = tensors(type(one)(*(np.repeat(a, 3, 0) for a in one)))
-    matrix = twin.mcmc_noise(quats, log_scales, logits, unit, 0.1).numpy()
+    matrix = twin_noise.mcmc_noise(quats, log_scales, logits, unit, 0.1).numpy()
     normals = moved @ np.linalg.inv(matrix)
+    twins = twin_noise.normals(count, 42, 7).numpy()
+    assert_close_where(normals, twins, 1e-4, reason="float32 sines, and moves of 1e-6 read back")
     assert_close_where(normals.mean(0), np.zeros(3), 0.03, reason="four standard errors of 20000 numbers")
     assert_close_where(np.cov(normals.T), np.eye(3), 0.05, reason="five standard errors of 20000 numbers")
     assert 3.0 < np.abs(normals).max() < 6.5

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from diorama.capture.errors import InputError
-from diorama.kernels import LOW_PASS_PX2, MIP_LOW_PASS_PX2, View, twin, twin_geometry, twin_outputs
+from diorama.kernels import LOW_PASS_PX2, MIP_LOW_PASS_PX2, View, twin, twin_geometry, twin_noise, twin_outputs
 from diorama.render.backends.cuda import draw_tensors, weight_sums
 
 from ..photos import PhotoStore, photo_at
@@ -290,11 +290,10 @@ class AutogradSteps:
         self.edits += 1
 
     def add_noise(self, amount: float, seed: int, step: int) -> None:
-        generator = torch.Generator(self._device).manual_seed((seed << 32) | step)
-        normals = torch.randn(self.count, 3, generator=generator, device=self._device)
+        normals = twin_noise.normals(self.count, seed, step, self._device)
         p = self._params
         with torch.no_grad():
-            moves = twin.mcmc_noise(p["quats"], p["log_scales"], p["logit_opacities"][:, 0], normals, amount)
+            moves = twin_noise.mcmc_noise(p["quats"], p["log_scales"], p["logit_opacities"][:, 0], normals, amount)
             p["means"] += moves
 
     def statistics(self) -> Statistics:
