@@ -2,7 +2,8 @@
 
 A weight file is looked for in the folder that was given (`--models`), in `DIORAMA_MODELS` and in the user's cache, in
 each directly and in a subfolder of the network's name. Where it is in none of them it is downloaded into the cache, if
-it has a public address. Whatever is found must have the SHA-256 the registry states.
+it has a public address. Whatever is found must have the SHA-256 the registry states; where the registry knows none, only
+a file that a person names is taken (`named_file`).
 """
 
 from __future__ import annotations
@@ -12,51 +13,19 @@ import logging
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
-from types import MappingProxyType
 
 from diorama.capture.errors import InputError
+
+from .model_registry import NETWORKS, Network
+
+__all__ = ["NETWORKS", "Network", "cache_folder", "file_sha256", "find_model", "named_file"]
 
 CONNECT_TIMEOUT_S = 10.0
 _CHUNK_BYTES = 1 << 20
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Network:
-    """A weight file that somebody else made.
-
-    source: address it can be downloaded from, or None when it must be brought along.
-    input_form: what the network is fed, in words.
-    """
-
-    name: str
-    task: str
-    licence: str
-    source: str | None
-    sha256: str
-    size_bytes: int
-    file_name: str
-    input_form: str
-
-
-NETWORKS: Mapping[str, Network] = MappingProxyType(
-    {
-        "lpips_alex": Network(
-            name="lpips_alex",
-            task="perceptual distance of two pictures (LPIPS 0.1, AlexNet)",
-            licence="BSD-2-Clause (linear heads), BSD-3-Clause (AlexNet)",
-            source=None,
-            sha256="2dd5ad25eae24bf16adf53038dc9246b72dbd67c8442f83e10c4d11c10760a0c",
-            size_bytes=9_887_547,
-            file_name="lpips_alex.onnx",
-            input_form="img0, img1: float32 (N, 3, H, W), RGB in -1 to 1; output lpips (N, 1, 1, 1)",
-        )
-    }
-)
 
 
 def cache_folder() -> Path:
@@ -84,7 +53,11 @@ def find_model(
     Raises KeyError for a name that is not in `NETWORKS`, InputError when a file of that name has other contents.
     """
     network = NETWORKS[name]
-    for folder in _folders(models_dir):
+    folders = _folders(models_dir)
+    if network.sha256 is None:
+        explain(f"{name} has no hash that Diorama knows; name its file yourself with --network-file.")
+        return None
+    for folder in folders:
         for path in (folder / network.file_name, folder / network.name / network.file_name):
             if path.is_file():
                 _check(path, network)
@@ -102,6 +75,28 @@ def find_model(
         return None
 
 
+def named_file(name: str, path: Path, explain: Callable[[str], None] = _log.info) -> str:
+    """The SHA-256 of a file that a person says is network `name`; `explain` hears when it is not the registry's file.
+
+    Raises KeyError for a name that is not in `NETWORKS`, InputError when there is no such file.
+    """
+    network = NETWORKS[name]
+    if not path.is_file():
+        raise InputError(f"The network file {path} does not exist; give the ONNX file of {name}.")
+    found = file_sha256(path)
+    if network.sha256 not in (None, found):
+        explain(f"{path} is not the {name} file that Diorama knows; it is used as you asked.")
+    return found
+
+
+def file_sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK_BYTES):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
 def _folders(models_dir: str | Path | None) -> list[Path]:
     folders = []
     if models_dir is not None:
@@ -114,13 +109,8 @@ def _folders(models_dir: str | Path | None) -> list[Path]:
 
 
 def _check(path: Path, network: Network) -> None:
-    digest = hashlib.sha256()
-    if path.stat().st_size == network.size_bytes:
-        with path.open("rb") as file:
-            while chunk := file.read(_CHUNK_BYTES):
-                digest.update(chunk)
-    if digest.hexdigest() != network.sha256:
-        raise InputError(f"{path} is not the {network.name} network Diorama was tested with; remove it or replace it.")
+    if path.stat().st_size != network.size_bytes or file_sha256(path) != network.sha256:
+        raise InputError(f"{path} is not the {network.name} file that Diorama knows; remove it or replace it.")
 
 
 def _download(network: Network, folder: Path) -> Path:
@@ -130,7 +120,7 @@ def _download(network: Network, folder: Path) -> Path:
     """
     from urllib.request import urlopen
 
-    assert network.source is not None
+    assert network.source is not None and network.size_bytes is not None
     folder.mkdir(parents=True, exist_ok=True)
     target = folder / network.file_name
     digest = hashlib.sha256()
