@@ -33,8 +33,8 @@ class DepthForm:
     says: `metres` (z, true scale), `depth` (z up to scale and shift), `disparity` (1 / z up to scale and shift).
     short_px: the shorter side of the picture it is fed, where the file leaves that open.
     multiple: both sides are multiples of this.
-    fit: how a picture gets into the size that is fed: `aspect` (sides rounded to multiples), `letterbox` (kept in shape,
-        padded with its mean colour), `stretch`. A file that fixes its size turns `aspect` into `letterbox`.
+    fit: how a picture gets into the size that is fed: `aspect` (sides rounded to multiples), `letterbox` (kept in
+        shape, padded with its mean colour), `stretch`. A file that fixes its size turns `aspect` into `letterbox`.
     value_range: what white is, before `mean` is taken off and the rest divided by `std`.
     outputs: names of the output to read, the first that is there; the file's first one when none is.
     z_channel: of an output that holds points (h, w, 3), the one that is depth.

@@ -2,8 +2,8 @@
 
 A weight file is looked for in the folder that was given (`--models`), in `DIORAMA_MODELS` and in the user's cache, in
 each directly and in a subfolder of the network's name. Where it is in none of them it is downloaded into the cache, if
-it has a public address. Whatever is found must have the SHA-256 the registry states; where the registry knows none, only
-a file that a person names is taken (`named_file`).
+it has a public address. Whatever is found must have the SHA-256 the registry states; where the registry knows none,
+only a file that a person names is taken (`named_file`).
 """
 
 from __future__ import annotations

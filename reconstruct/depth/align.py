@@ -218,7 +218,8 @@ def summarise(errors: Array) -> PointErrors:
 
 def _not_hidden(xy: Array, z: Array, cells: int = 40) -> npt.NDArray[np.bool_]:
     """Points that are not behind the nearest ones of their part of the picture."""
-    cell = (xy * cells).astype(np.int64) @ [1, cells]
+    column, row = (xy * cells).astype(np.int64).T
+    cell = column + cells * row
     nearest = np.full(cells * cells, np.inf)
     np.minimum.at(nearest, cell, z)
     in_front: npt.NDArray[np.bool_] = z <= 1.1 * nearest[cell]
@@ -255,9 +256,7 @@ def _best_of_many(slope: Array, offset: Array, seed: int) -> tuple[float, float]
     return float(scale[best]), float(shift[best])
 
 
-def _refit(
-    slope: Array, offset: Array, weights: Array, last: tuple[float, float], says: Says
-) -> tuple[float, float]:
+def _refit(slope: Array, offset: Array, weights: Array, last: tuple[float, float], says: Says) -> tuple[float, float]:
     """Least squares; the last line where the points do not determine one, or one that falls."""
     if says == "metres":
         below = float((weights * slope * slope).sum())

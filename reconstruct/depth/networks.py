@@ -67,11 +67,11 @@ class DepthNetwork:
             return whole
         height, width = _scaled(rgb.shape[:2], long_px / max(rgb.shape[:2]))
         large = PIL.Image.fromarray(rgb).resize((width, height), PIL.Image.Resampling.BICUBIC)
-        base = _resized(whole, width, height)
+        base = resized(whole, width, height)
         total, weight = np.zeros((height, width)), np.zeros((height, width))
         for top, left, bottom, right in tile_boxes(height, width, tiling.tile_px, tiling.overlap):
             part = self._ask(large.crop((left, top, right, bottom)))
-            part = _resized(part, right - left, bottom - top)
+            part = resized(part, right - left, bottom - top)
             fitted = _fitted(part, base[top:bottom, left:right])
             feather = _feather(bottom - top, right - left)
             known = np.isfinite(fitted)
@@ -113,7 +113,9 @@ def prepared(
     canvas = np.empty((height, width, 3), np.float32)
     canvas[:] = small.mean(axis=(0, 1))
     canvas[top : top + inner[0], left : left + inner[1]] = small
-    canvas = (canvas * np.float32(form.value_range / 255.0) - np.float32(form.mean)) / np.float32(form.std)
+    canvas *= form.value_range / 255.0
+    canvas -= np.array(form.mean, np.float32)
+    canvas /= np.array(form.std, np.float32)
     return np.ascontiguousarray(canvas.transpose(2, 0, 1)), (top, left, top + inner[0], left + inner[1])
 
 
@@ -216,7 +218,7 @@ def _answer(
         if mask is not None and mask[0] in named:
             says = np.asarray(named[mask[0]], np.float32).reshape(values.shape) >= mask[1]
             values = np.where(says == is_kept, values, np.float32(np.nan))
-    values = _resized(values, fed[1], fed[0])
+    values = resized(values, fed[1], fed[0])
     top, left, bottom, right = box
     return np.ascontiguousarray(values[top:bottom, left:right])
 
@@ -225,7 +227,7 @@ def _scaled(size: tuple[int, ...], scale: float) -> tuple[int, int]:
     return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
 
 
-def _resized(values: Floats, width: int, height: int) -> Floats:
+def resized(values: Floats, width: int, height: int) -> Floats:
     """Bilinear; a pixel that has any part in a NaN is NaN."""
     import PIL.Image
 
