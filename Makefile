@@ -8,12 +8,13 @@ NATIVE := $(shell find kernels -name '*.cpp' -o -name '*.h' -o -name '*.cu' -o -
 PAGE   := $(shell find viewer/web -path '*/node_modules' -prune -o -path '*/dist' -prune -o -type f -print 2>/dev/null)
 SCENE  ?= demo
 
-.PHONY: help install dev demo test test-slow gpu-check bench lint format chromium system-packages clean
+.PHONY: help install dev demo test test-slow outside gpu-check bench lint format chromium system-packages clean
 
 help:
 	@echo "make demo       install into .venv, render demo footage, scan it, say where to look"
 	@echo "make test       ruff, mypy --strict, C++ warnings as errors, all tests"
 	@echo "make test-slow  what takes longer: sanitizers, wheels, end-to-end scans"
+	@echo "make outside    Blender and Khronos' validator into build/outside, for the slow tests"
 	@echo "make gpu-check  tests and benchmark on a CUDA device, into docs/benchmarks.md"
 	@echo "make bench      benchmarks; prints what docs/benchmarks.md states"
 	@echo "make lint       ruff and mypy    make format  ruff format"
@@ -75,7 +76,17 @@ format: dev
 test: dev chromium lint
 	$(BIN)/python -m pytest -m "not slow and not gpu"
 
-test-slow: dev chromium
+# Other people's programs that the slow tests open our files with; what cannot be had is skipped and said.
+OUTSIDE := build/outside
+outside: dev
+	@test -x $(OUTSIDE)/blender/bin/python || { $(BIN)/python -m venv $(OUTSIDE)/blender && \
+	  $(OUTSIDE)/blender/bin/python -m pip install --quiet --disable-pip-version-check --only-binary :all: 'bpy>=5.0,<5.1'; } \
+	  || { rm -rf $(OUTSIDE)/blender; echo "No Blender module for this Python: its tests will be skipped"; }
+	@test -d $(OUTSIDE)/node_modules/gltf-validator || { command -v npm >/dev/null && \
+	  npm install --silent --no-fund --no-audit --prefix $(OUTSIDE) gltf-validator@2.0.0-dev.3.10 >/dev/null; } \
+	  || echo "No npm or no gltf-validator: its tests will be skipped"
+
+test-slow: dev chromium outside
 	$(BIN)/python -m pytest -m "slow and not gpu"
 
 # Ends with 2 and one line where there is no CUDA device or no gsplat.

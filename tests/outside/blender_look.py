@@ -73,7 +73,7 @@ def render(corners: np.ndarray, target: Path, azimuth_deg: float) -> None:
     points = corners.reshape(-1, 3)
     middle, size = (points.min(0) + points.max(0)) / 2, float(np.linalg.norm(np.ptp(points, axis=0)))
     angle = math.radians(azimuth_deg)
-    offset = Vector((math.sin(angle), -math.cos(angle), 0.6)) * size * 1.1
+    offset = Vector((math.sin(angle), -math.cos(angle), 0.6)) * size * 1.7
     camera = bpy.data.objects.new("look", bpy.data.cameras.new("look"))
     camera.location = Vector(middle) + offset
     camera.rotation_euler = (-offset).to_track_quat("-Z", "Y").to_euler()

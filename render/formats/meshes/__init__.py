@@ -14,11 +14,21 @@ from diorama.capture.errors import InputError
 from diorama.capture.events import OnEvent, ignore
 
 from ...mesh import MeshAsset
-from . import glb, obj, ply
+from . import glb, obj, ply, usd
 from .glb import GlbOptions, read_glb, write_glb
 from .placing import Y_UP_FROM_Z_UP, placed
 
-__all__ = ["MESH_FORMATS", "Y_UP_FROM_Z_UP", "GlbOptions", "MeshFormat", "placed", "read_glb", "read_mesh", "write_glb"]
+__all__ = [
+    "MESH_FORMATS",
+    "Y_UP_FROM_Z_UP",
+    "GlbOptions",
+    "MeshFormat",
+    "placed",
+    "read_glb",
+    "read_mesh",
+    "write_glb",
+    "write_mesh",
+]
 
 
 @dataclass(frozen=True)
@@ -39,8 +49,26 @@ MESH_FORMATS: dict[str, MeshFormat] = {
         MeshFormat("glb", (".glb", ".gltf"), glb.read_glb),
         MeshFormat("obj", (".obj",), obj.read_obj),
         MeshFormat("ply", (".ply",), ply.read_mesh_ply),
+        MeshFormat("usd", (".usd", ".usda", ".usdc"), None),
+        MeshFormat("usdz", (".usdz",), None),
     )
 }
+
+
+def write_mesh(
+    asset: MeshAsset, path: Path, format: str, name: str | None = None, *, glb_options: GlbOptions | None = None
+) -> list[Path]:
+    """Writes an asset (+z up) in the named format; returns all files made, `path` last but for a separate collider.
+
+    Raises InputError when the format is unknown, there is nothing to write or the disk is full.
+    """
+    if format == "glb":
+        glb.write_glb(asset, path, name, glb_options)
+        return [path]
+    writers = {"obj": obj.write_obj, "ply": ply.write_mesh_ply, "usd": usd.write_usd_mesh, "usdz": usd.write_usd_mesh}
+    if format not in writers:
+        raise InputError(f"{path}: meshes are written as {', '.join(MESH_FORMATS)}, not as {format}.")
+    return writers[format](asset, path, name)
 
 
 def read_mesh(path: str | Path, *, on_event: OnEvent = ignore) -> MeshAsset:
