@@ -35,6 +35,7 @@ from ._machine import (
 )
 from ._outputs import Contribution, contribution, median_depth, render_features, render_features_backward
 from ._picture import Context, Rendered, render, render_backward
+from ._stereo import StereoField, StereoView, SweepConfig, stereo_sweep
 from ._training import (
     PHASES,
     GeometryLoss,
@@ -74,6 +75,9 @@ __all__ = [
     "SplatStatistics",
     "StepConfig",
     "StepStats",
+    "StereoField",
+    "StereoView",
+    "SweepConfig",
     "View",
     "accumulate_step",
     "add_mcmc_noise",
@@ -97,6 +101,7 @@ __all__ = [
     "set_thread_count",
     "simd_level",
     "simd_levels",
+    "stereo_sweep",
     "thread_count",
     "train_step",
     "unpack",

@@ -169,3 +169,37 @@ def sampling_intervals(blocks: _Array, count: int, cameras: list[Camera], out: _
 def put_columns(blocks: _Array, table: _Array, first: int, /) -> None: ...
 def add_mcmc_noise(blocks: _Array, count: int, amount: float, seed: int, step: int, /) -> None: ...
 def philox(c0: int, c1: int, c2: int, c3: int, key: int, /) -> list[int]: ...
+
+class StereoView: ...
+
+class StereoOptions:
+    rho_low: float
+    rho_high: float
+    focal: float
+    step_rho: float
+    step_slope: float
+    color_sigma: float
+    space_sigma: float
+    noise: float
+    geometric_weight: float
+    refinements: int
+    fresh: bool
+    seed: int
+    sweep: int
+
+def stereo_view(quads: _Array, warp: _Array, inverse_depth: _Array | None, back: _Array | None) -> StereoView: ...
+def stereo_sweep(
+    gray: _Array,
+    pad: int,
+    keep: _Array | None,
+    views: list[StereoView],
+    samples: _Array,
+    regions: _Array,
+    options: StereoOptions,
+    planes: _Array,
+    cost: _Array,
+    view_costs: _Array,
+    new_planes: _Array,
+    new_cost: _Array,
+    new_view_costs: _Array,
+) -> None: ...

@@ -1,6 +1,4 @@
 // The native kernels as Python functions: arrays are checked here, then everything runs without the GIL.
-#include <nanobind/nanobind.h>
-#include <nanobind/ndarray.h>
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/unique_ptr.h>
@@ -13,51 +11,19 @@
 #include <string>
 #include <utility>
 
+#include "binding.h"
 #include "cpu/blocks.h"
 #include "cpu/dispatch.h"
 #include "cpu/noise.h"
 #include "cpu/pool.h"
 #include "cpu/step.h"
 
-namespace nb = nanobind;
 using namespace diorama;
+using namespace diorama::binding;
 
 namespace {
 
-using Array = nb::ndarray<>;            // of any kind, writable
-using Input = nb::ndarray<nb::ro>;      // of any kind
 constexpr int kMaxChannels = 4096;
-using Shape = std::initializer_list<std::int64_t>;   // -1: any size
-
-template <class A>
-std::string describe(const A& array) {
-  const nb::dlpack::dtype type = array.dtype();
-  const char* kinds[] = {"int", "uint", "float"};
-  std::string text = type.code <= 2 ? kinds[type.code] + std::to_string(type.bits) : std::string("another dtype");
-  text += "(";
-  for (std::size_t i = 0; i < array.ndim(); ++i) text += (i ? ", " : "") + std::to_string(array.shape(i));
-  return text + ")";
-}
-
-template <class T, class A>
-T* data_of(const A& array, const char* name, Shape shape, const char* wanted) {
-  const auto fail = [&](const std::string& what) { throw nb::value_error((std::string(name) + what).c_str()); };
-  if (array.device_type() != nb::device::cpu::value) fail(" is not in the CPU's memory");
-  if (array.dtype() != nb::dtype<std::remove_const_t<T>>())
-    throw nb::type_error((std::string(name) + " is " + describe(array) + ", expected " + wanted).c_str());
-  bool fits = array.ndim() == shape.size();
-  std::size_t i = 0;
-  for (std::int64_t wanted_size : shape)
-    if (fits && wanted_size >= 0) fits = static_cast<std::int64_t>(array.shape(i++)) == wanted_size;
-    else ++i;
-  if (!fits) fail(" is " + describe(array) + ", expected " + wanted);
-  std::int64_t step = 1;
-  for (std::size_t k = array.ndim(); k-- > 0;) {
-    if (array.shape(k) > 1 && array.stride(k) != step && array.size() > 0) fail(" is not C-contiguous");
-    step *= static_cast<std::int64_t>(array.shape(k));
-  }
-  return static_cast<T*>(array.data());
-}
 
 template <class A>
 float* blocks_of(const A& blocks, const char* name, std::size_t block_count) {
@@ -521,6 +487,7 @@ void bind_machine(nb::module_& m) {
 NB_MODULE(_native, m) {
   bind_machine(m);
   bind_options(m);
+  bind_stereo(m);
   nb::class_<Camera>(m, "Camera");
   nb::class_<Context>(m, "Context");
   nb::class_<Photo>(m, "Photo");

@@ -70,6 +70,7 @@ class Network:
     input_form: what the network is fed, in words.
     depth: for networks that estimate depth.
     tested: whether the file was run by this project; entries that were not follow their publishers' documents.
+    preference: of several networks at hand for one task, that with the least is taken unless one is named.
     """
 
     name: str
@@ -82,6 +83,7 @@ class Network:
     input_form: str
     depth: DepthForm | None = None
     tested: bool = True
+    preference: int = 0
 
 
 _DEPTH_ANYTHING_2 = DepthForm(
@@ -130,6 +132,7 @@ _ENTRIES = (
             outputs=("disparity",),
             tiling=Tiling(384),
         ),
+        preference=8,
     ),
     Network(
         name="fastdepth",
@@ -141,6 +144,7 @@ _ENTRIES = (
         file_name="fastdepth_7.onnx",
         input_form="0: float32 (1, 3, 224, 224), RGB 0 to 1; output 350, metres",
         depth=DepthForm(says="metres", short_px=224, multiple=32, fit="letterbox", outputs=("350",)),
+        preference=9,
     ),
     Network(
         name="depth_anything_v2_small",
@@ -154,6 +158,7 @@ _ENTRIES = (
         input_form=f"pixel_values: {_IMAGENET_WORDS}; output predicted_depth, disparity",
         depth=_DEPTH_ANYTHING_2,
         tested=False,
+        preference=6,
     ),
     Network(
         name="depth_anything_v2_base",
@@ -167,6 +172,7 @@ _ENTRIES = (
         input_form=f"{_IMAGENET_WORDS}; one output, disparity",
         depth=_DEPTH_ANYTHING_2,
         tested=False,
+        preference=4,
     ),
     Network(
         name="depth_anything_v2_large",
@@ -180,6 +186,7 @@ _ENTRIES = (
         input_form=f"{_IMAGENET_WORDS}; one output, disparity",
         depth=_DEPTH_ANYTHING_2,
         tested=False,
+        preference=1,
     ),
     Network(
         name="depth_anything_3_small",
@@ -192,6 +199,7 @@ _ENTRIES = (
         input_form="image: float32 (1, 3, 378, 504), ImageNet-normalised RGB; output depth, far is large",
         depth=_DEPTH_ANYTHING_3,
         tested=False,
+        preference=7,
     ),
     Network(
         name="depth_anything_3_large",
@@ -212,6 +220,7 @@ _ENTRIES = (
             dropped=("sky", 0.3),
         ),
         tested=False,
+        preference=2,
     ),
     Network(
         name="moge_2_small",
@@ -233,6 +242,7 @@ _ENTRIES = (
             given=(("num_tokens", 1_564),),
         ),
         tested=False,
+        preference=5,
     ),
     Network(
         name="depth_pro",
@@ -254,6 +264,7 @@ _ENTRIES = (
             outputs=("predicted_depth", "depth"),
         ),
         tested=False,
+        preference=3,
     ),
 )
 

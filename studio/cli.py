@@ -22,6 +22,7 @@ from typing import Annotated, Any
 from diorama.capture.errors import InputError
 
 from . import commands as c
+from .commands_depth import Depth
 from .console import Console
 from .progress import duration
 
@@ -193,6 +194,7 @@ _NAMES: dict[str, type] = {
     "scan": c.Scan,
     "ingest": c.Ingest,
     "pose": c.Pose,
+    "depth": Depth,
     "train": c.Train,
     "evaluate": c.Evaluate,
     "export": c.Export,
@@ -206,6 +208,7 @@ _Commands = (
     Annotated[c.Scan, _command("scan")]
     | Annotated[c.Ingest, _command("ingest")]
     | Annotated[c.Pose, _command("pose")]
+    | Annotated[Depth, _command("depth")]
     | Annotated[c.Train, _command("train")]
     | Annotated[c.Evaluate, _command("evaluate")]
     | Annotated[c.Export, _command("export")]

@@ -123,6 +123,30 @@ class TrainOptions:
     refine_poses: Annotated[
         Switch | None, arg(metavar="on|off", help="Correct the cameras while training.", help_behavior_hint="")
     ] = None
+    depth_weight: Annotated[
+        float | None,
+        arg(
+            metavar="W",
+            help="How much depth maps, the scene's or the capture's own, count at first; 0 leaves them alone.",
+            help_behavior_hint="",
+        ),
+    ] = None
+    mask_weight: Annotated[
+        float | None,
+        arg(
+            metavar="W",
+            help="For masks that cut out an object: how much it costs what stands where they hide.",
+            help_behavior_hint="",
+        ),
+    ] = None
+    needle_reg: Annotated[
+        float | None,
+        arg(
+            metavar="W",
+            help="Strategy mcmc: what long thin splats cost, instead of being shortened.",
+            help_behavior_hint="",
+        ),
+    ] = None
     backend: Annotated[
         Literal["auto", "cpu", "torch", "gsplat"],
         arg(help="auto takes gsplat when CUDA works, else Diorama's own CPU kernels; torch is slow and readable."),
@@ -368,4 +392,10 @@ def train_config(options: TrainOptions) -> TrainConfig:
     given = {f.name: getattr(options, f.name) for f in dataclasses.fields(options) if f.name != "preset"}
     given = {name: switches.get(value, value) for name, value in given.items()}
     given["max_size_px"] = given.pop("max_size")
-    return dataclasses.replace(PRESETS[options.preset], **{n: v for n, v in given.items() if v is not None})
+    depth_weight, needle_reg = given.pop("depth_weight"), given.pop("needle_reg")
+    preset = PRESETS[options.preset]
+    if depth_weight is not None:
+        given["depth"] = preset.depth.of_weight(depth_weight)
+    if needle_reg is not None:
+        given["mcmc"] = dataclasses.replace(preset.mcmc, needle_reg=needle_reg)
+    return dataclasses.replace(preset, **{n: v for n, v in given.items() if v is not None})

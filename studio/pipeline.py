@@ -20,13 +20,14 @@ from .scene import UPSTREAM, Scene, StageName, StageRecord, fingerprint
 if TYPE_CHECKING:
     from diorama.capture.ingest import IngestConfig
     from diorama.capture.types import Capture, PosedScene
+    from diorama.reconstruct.depth.stage import DepthSettings, NetworkFile
     from diorama.reconstruct.evaluate import EvaluateConfig, Evaluation
     from diorama.reconstruct.poses import PoseConfig
     from diorama.reconstruct.train import TrainConfig
     from diorama.render.splats import Splats
     from diorama.viewer.report import ReportInputs
 
-RECIPES: dict[StageName, int] = {"ingest": 1, "pose": 1, "train": 1, "evaluate": 1}
+RECIPES: dict[StageName, int] = {"ingest": 1, "pose": 1, "depth": 1, "train": 1, "evaluate": 1}
 """Raised when a stage's own code changes what it makes of the same input, so that old results are made anew."""
 
 UNLIMITED_PX = 1 << 20
@@ -105,15 +106,32 @@ def run_pose(scene: Scene, stage: PoseStage, *, on_event: OnEvent = ignore) -> O
     return _run(scene, "pose", stage, {}, work, resumable=True, on_event=on_event)
 
 
+def run_depth(
+    scene: Scene, settings: DepthSettings, network: NetworkFile | None, *, on_event: OnEvent = ignore
+) -> Outcome:
+    """One depth map per frame into `depth/`; goes on after the frames that an interrupted run finished."""
+    from diorama.reconstruct.depth.stage import estimate_depths
+
+    scene.require("pose")
+
+    def work(out: Path, tell: OnEvent) -> dict[str, Any]:
+        return estimate_depths(load_posed_scene(scene), out, settings, network, on_event=tell)
+
+    inputs = {} if network is None else {"network": network.sha256}
+    return _run(scene, "depth", settings, inputs, work, resumable=True, on_event=on_event)
+
+
 def run_train(scene: Scene, config: TrainConfig, *, on_event: OnEvent = ignore) -> Outcome:
     """Splats into `splats/splats.ply`, in the world frame; goes on from the last checkpoint of an interrupted run."""
     from diorama.reconstruct.train import train_splats
     from diorama.render.formats import write_splats
 
     scene.require("pose")
+    depth = current_depth(scene) if config.depth.wanted else None
+    maps = None if depth is None else scene.folder("depth")
 
     def work(out: Path, tell: OnEvent) -> dict[str, Any]:
-        result = train_splats(load_posed_scene(scene), out, config, on_event=tell)
+        result = train_splats(load_posed_scene(scene), out, config, depth_maps=maps, on_event=tell)
         write_splats(result.splats, out / "splats.ply")
         return {
             "splats": len(result.splats),
@@ -123,9 +141,11 @@ def run_train(scene: Scene, config: TrainConfig, *, on_event: OnEvent = ignore) 
             "max_size_px": config.max_size_px,
             "lens": config.lens,
             "held_out": list(result.held_out),
+            "depth_maps": None if depth is None else "depth",
         }
 
-    return _run(scene, "train", config, {}, work, resumable=True, on_event=on_event)
+    inputs = {} if depth is None else {"depth": depth.fingerprint}
+    return _run(scene, "train", config, inputs, work, resumable=True, on_event=on_event)
 
 
 def run_evaluate(scene: Scene, config: EvaluateConfig, *, on_event: OnEvent = ignore) -> Outcome:
@@ -259,6 +279,11 @@ def current_stages(scene: Scene) -> list[StageName]:
         if scene.stages[stage].upstream == above:
             found.append(stage)
     return found
+
+
+def current_depth(scene: Scene) -> StageRecord | None:
+    """The depth stage's record where its maps are there and belong to the present poses."""
+    return scene.stages["depth"] if "depth" in current_stages(scene) else None
 
 
 def load_capture_of(scene: Scene) -> Capture:

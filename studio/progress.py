@@ -15,6 +15,7 @@ from diorama.capture.events import Event, Finished, OnEvent, Progressed, Started
 TITLES = {
     "ingest": "Reading footage",
     "pose": "Finding cameras",
+    "depth": "Finding depth",
     "train": "Training splats",
     "evaluate": "Measuring quality",
     "export": "Writing files",

@@ -4,6 +4,7 @@
       scene.json      schema version, footage, and for each stage what made its result
       frames/         chosen images, masks and capture.json
       poses/          COLMAP model, transforms.json, poses.json
+      depth/          one map per frame, and depth.json: how they were made and how far they are off
       splats/         splats.ply and how its training went
       exports/        files to take away
       report/         index.html, report.json
@@ -31,16 +32,23 @@ from diorama.capture.errors import InputError
 from diorama.capture.files import write_json
 
 SCHEMA = 1
-StageName = Literal["ingest", "pose", "train", "evaluate"]
+StageName = Literal["ingest", "pose", "depth", "train", "evaluate"]
 
 FOLDERS: dict[StageName, str] = {
     "ingest": "frames",
     "pose": "poses",
+    "depth": "depth",
     "train": "splats",
     "evaluate": "report",
 }
 
-UPSTREAM: dict[StageName, StageName | None] = {"ingest": None, "pose": "ingest", "train": "pose", "evaluate": "train"}
+UPSTREAM: dict[StageName, StageName | None] = {
+    "ingest": None,
+    "pose": "ingest",
+    "depth": "pose",
+    "train": "pose",
+    "evaluate": "train",
+}
 
 MARKER = ".done.json"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,3 +18,11 @@ def footage() -> Path:
     if not folder.is_dir():
         pytest.skip(f"real footage is not at {folder} (set DIORAMA_FOOTAGE)")
     return folder
+
+
+@pytest.fixture(scope="session")
+def onnx_file() -> Callable[..., Path]:
+    """`onnx_file(path)` writes a network that answers with the mean of its picture's channels (see onnx_files.py)."""
+    from .onnx_files import mean_network
+
+    return mean_network

@@ -26,6 +26,7 @@
 namespace diorama::DIORAMA_LEVEL {
 
 extern const LevelOutputs level_outputs;   // level_outputs.cpp
+extern const LevelStereo level_stereo;     // level_stereo.cpp
 
 extern const Level level = {DIORAMA_TEXT(DIORAMA_LEVEL),
                             kTileWidth,
@@ -42,6 +43,7 @@ extern const Level level = {DIORAMA_TEXT(DIORAMA_LEVEL),
                             apply,
                             expose,
                             expose_backward,
-                            level_outputs};
+                            level_outputs,
+                            level_stereo};
 
 }  // namespace diorama::DIORAMA_LEVEL

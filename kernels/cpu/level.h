@@ -1,6 +1,7 @@
 // One set of kernels per SIMD level, behind plain function pointers.
 #pragma once
 #include "pool.h"
+#include "stereo_types.h"
 #include "workspace.h"
 
 namespace diorama {
@@ -11,6 +12,11 @@ struct LevelOutputs {
   void (*features_backward)(Workspace&, Pool&, const Features&, int splat_count, const float* d_planes, float* d_values);
   void (*contribution)(Workspace&, Pool&, int splat_count, const float* map, const ContributionSink&);
   void (*median_depth)(Workspace&, Pool&, float* plane);
+};
+
+// What finds depth in posed photos.
+struct LevelStereo {
+  void (*sweep)(Pool&, const StereoJob&);
 };
 
 struct Level {
@@ -29,6 +35,7 @@ struct Level {
   void (*expose)(Workspace&, Pool&, const float* matrix, const float* kept);
   void (*expose_backward)(Workspace&, Pool&, const float* matrix, double* d_matrix);
   const LevelOutputs& outputs;
+  const LevelStereo& stereo;
 };
 
 #if defined(DIORAMA_X86_LEVELS)

@@ -67,6 +67,15 @@ inline Floats reciprocal_root(Floats a) {
 
 inline Ints to_ints(Floats a) { return _mm256_cvtps_epi32(a); }
 
+inline Floats gather(const float* base, Ints index) { return _mm256_i32gather_ps(base, index, 4); }
+inline Ints gather_words(const std::uint32_t* base, Ints index) {
+  return _mm256_i32gather_epi32(reinterpret_cast<const int*>(base), index, 4);
+}
+template <int K>
+inline Floats byte_of(Ints words) {   // byte K of each word, the lowest first
+  return _mm256_cvtepi32_ps(_mm256_and_si256(_mm256_srli_epi32(words, 8 * K), _mm256_set1_epi32(255)));
+}
+
 inline float sum(Floats a) {
   __m128 x = _mm_add_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
   x = _mm_add_ps(x, _mm_movehl_ps(x, x));

@@ -58,6 +58,13 @@ inline Floats reciprocal_root(Floats a) {
 
 inline Ints to_ints(Floats a) { return _mm512_cvtps_epi32(a); }
 
+inline Floats gather(const float* base, Ints index) { return _mm512_i32gather_ps(index, base, 4); }
+inline Ints gather_words(const std::uint32_t* base, Ints index) { return _mm512_i32gather_epi32(index, base, 4); }
+template <int K>
+inline Floats byte_of(Ints words) {   // byte K of each word, the lowest first
+  return _mm512_cvtepi32_ps(_mm512_and_si512(_mm512_srli_epi32(words, 8 * K), _mm512_set1_epi32(255)));
+}
+
 inline float sum(Floats a) { return _mm512_reduce_add_ps(a); }
 // totals[k] += the sum of the lanes of v[k], k = 0..7. Each step adds one half of two registers to the other and keeps
 // both in one register: 24 instructions, where eight sums of their own take 60.

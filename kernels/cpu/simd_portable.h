@@ -71,6 +71,19 @@ inline Floats ceil(Floats a) {
 inline Floats round_nearest(Floats a) { return whole_or((a + 12582912.f) - 12582912.f, a); }
 inline Ints to_ints(Floats a) { return toward_zero(round_nearest(clamped_to_int(a))); }
 
+inline Floats gather(const float* base, Ints index) {
+  return Floats{base[index[0]], base[index[1]], base[index[2]], base[index[3]]};
+}
+inline Ints gather_words(const std::uint32_t* base, Ints index) {
+  Ints words;
+  for (int l = 0; l < kWidth; ++l) words[l] = static_cast<std::int32_t>(base[index[l]]);
+  return words;
+}
+template <int K>
+inline Floats byte_of(Ints words) {   // byte K of each word, the lowest first
+  return to_floats((words >> (8 * K)) & 255);
+}
+
 inline Floats above_underflow(Floats x) { return maximum(x, all(-126.f)); }
 inline Floats times_power_of_two(Floats a, Floats e) { return as_floats(as_ints(a) + (toward_zero(e) << 23)); }
 inline Floats exponent_of(Floats a) { return to_floats((as_ints(a) >> 23) - 127); }

@@ -11,6 +11,8 @@
 from diorama.capture.depth import DepthMap
 
 from .estimator import DepthEstimator
+from .matching import MvsConfig
+from .mvs import MultiViewStereo
 from .resample import depth_in_view
 from .store import DepthMaps, depth_path, load_depth_maps, save_depth_map
 
@@ -18,6 +20,8 @@ __all__ = [
     "DepthEstimator",
     "DepthMap",
     "DepthMaps",
+    "MultiViewStereo",
+    "MvsConfig",
     "depth_in_view",
     "depth_path",
     "load_depth_maps",

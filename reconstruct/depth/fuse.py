@@ -30,7 +30,7 @@ class FusedDepth:
 
     Any of the three may be missing. The network is fitted to what the others are sure of as well as to sparse points.
 
-    shares: by frame name, which share of its pixels each contributed.
+    network: the one that fills in. shares: by frame name, which share of its pixels each contributed.
     """
 
     name = "fused"
@@ -43,7 +43,7 @@ class FusedDepth:
         captured: bool = True,
         max_size_px: int = 640,
     ) -> None:
-        self._stereo, self._network, self._captured, self._max_size_px = stereo, network, captured, max_size_px
+        self._stereo, self.network, self._captured, self._max_size_px = stereo, network, captured, max_size_px
         self.shares: dict[str, dict[str, float]] = {}
 
     def estimate(
@@ -51,7 +51,7 @@ class FusedDepth:
     ) -> Iterator[tuple[str, DepthMap]]:
         frames = {frame.name: frame for frame in scene.registered}
         wanted = list(frames) if names is None else list(names)
-        leader: DepthEstimator | None = self._stereo or self._network
+        leader: DepthEstimator | None = self._stereo or self.network
         found = (
             leader.estimate(scene, wanted, on_event=on_event)
             if leader is not None
@@ -70,8 +70,8 @@ class FusedDepth:
         shape = (first.depth.shape[0], first.depth.shape[1])
         if self._captured and (app := captured_depth(scene, frame, shape, tell)) is not None:
             by_name["captured"] = app
-        if self._stereo is not None and self._network is not None:
-            fitted = self._network.fitted(scene, frame, fuse(by_name)[0].above(ANCHOR), shape)
+        if self._stereo is not None and self.network is not None:
+            fitted = self.network.fitted(scene, frame, fuse(by_name)[0].above(ANCHOR), shape)
             if fitted is not None:
                 by_name["network"] = fitted.map_
             else:

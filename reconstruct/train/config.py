@@ -45,6 +45,8 @@ class Start:
     sky: of these, those that show the sky are put on a shell far behind the scene (see sky.py): where nothing is
         overhead (auto), always, or never.
     min_points: where the scene has fewer sparse points, random ones within its bounds make up for them.
+    depth_share: where depth maps are sure and the sparse points thin, splats are put on the surface (see seed.py), with
+        the others up to this share of the cap; 0 for none.
     """
 
     opacity: float = 0.1
@@ -52,6 +54,7 @@ class Start:
     cover_cells: int = 12
     sky: Sky = "auto"
     min_points: int = 5_000
+    depth_share: float = 0.5
 
 
 @dataclass(frozen=True)
@@ -78,6 +81,15 @@ class DepthConfig:
 
     weight: float = 0.05
     weight_final: float = 0.03
+
+    def of_weight(self, weight: float) -> DepthConfig:
+        """The same fall, from another weight."""
+        return DepthConfig(weight, self.weight_final / self.weight * weight if weight > 0 else self.weight_final)
+
+    @property
+    def wanted(self) -> bool:
+        """Whether a training looks at depth maps at all."""
+        return self.weight > 0
 
 
 @dataclass(frozen=True)
@@ -258,8 +270,10 @@ class TrainConfig:
             "sh_degree": (0 <= self.sh_degree <= 3, "0 to 3"),
             "ssim_weight": (0.0 <= self.ssim_weight <= 1.0, "0 to 1"),
             "mask_weight": (0.0 <= self.mask_weight < math.inf, "at least 0"),
+            "mcmc.needle_reg": (0.0 <= self.mcmc.needle_reg < math.inf, "at least 0"),
             "depth.weight": (0.0 <= self.depth.weight < math.inf, "at least 0"),
             "depth.weight_final": (0.0 < self.depth.weight_final < math.inf, "above 0"),
+            "start.depth_share": (0.0 <= self.start.depth_share <= 1.0, "0 to 1"),
             "seed": (0 <= self.seed < 2**31, "0 to 2147483647"),
             "photo_memory_mb": (self.photo_memory_mb is None or self.photo_memory_mb >= 0, "at least 0"),
             "checkpoint_every": (self.checkpoint_every >= 1, "at least 1"),

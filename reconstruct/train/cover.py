@@ -57,9 +57,9 @@ def cover_views(points: Array, targets: Iterable[Target], cells: int, most: int,
         if not len(x) or room <= 0 or not near.any():
             continue
         x, y = x[:room], y[:room]
-        rays = _rays(np.stack([x, y], axis=1), view)
+        rays = rays_of(np.stack([x, y], axis=1), view)
         far = _depth_around(np.stack([x, y], axis=1), pixels[near], depth[near])
-        rotation, translation = _pose(view)
+        rotation, translation = pose_of(view)
         sky = np.zeros(len(x), bool)
         if shell is not None:
             lengths = np.linalg.norm(rays, axis=1)
@@ -73,14 +73,14 @@ def cover_views(points: Array, targets: Iterable[Target], cells: int, most: int,
     return Cover(added, colors, radii)
 
 
-def _pose(view: View) -> tuple[Array, Array]:
+def pose_of(view: View) -> tuple[Array, Array]:
     matrix = np.asarray(view.cam_from_world, dtype=np.float64)
     return matrix[:, :3], matrix[:, 3]
 
 
 def _project(points: Array, view: View) -> tuple[Array, Array]:
     """Pixels (N, 2), meaningless where depth (N,), z or the distance as `View` has it, is not positive."""
-    rotation, translation = _pose(view)
+    rotation, translation = pose_of(view)
     in_camera = points @ rotation.T + translation
     depth = np.linalg.norm(in_camera, axis=1) if view.depth_is_distance else in_camera[:, 2]
     pixels = camera_of(view).project(in_camera)
@@ -88,7 +88,7 @@ def _project(points: Array, view: View) -> tuple[Array, Array]:
     return np.where(seen[:, None], pixels, -1.0), np.where(seen, depth, 0.0)
 
 
-def _rays(pixels: Array, view: View) -> Array:
+def rays_of(pixels: Array, view: View) -> Array:
     """Directions (M, 3) in the camera at depth 1."""
     rays = camera_of(view).rays(pixels)
     return rays if view.depth_is_distance else rays / rays[:, 2:]

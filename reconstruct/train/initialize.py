@@ -12,7 +12,7 @@ from diorama.render.splats import SH_C0
 
 from .backends import Target
 from .config import TrainConfig
-from .cover import cover_views
+from .cover import Cover, cover_views
 from .schedule import random_numbers
 from .sky import is_open_above, sky_shell
 from .table import COLUMNS, LOG_SCALE, LOGIT_OPACITY, MEAN, QUAT, SH, Floats
@@ -30,6 +30,7 @@ def first_rows(
     config: TrainConfig,
     targets: Iterable[Target] = (),
     up: Array | None = None,
+    seeds: Cover | None = None,
 ) -> Floats:
     """Rows (N, 59) of the first splats, 1 <= N <= `config.max_splats`.
 
@@ -37,6 +38,7 @@ def first_rows(
         points: (P, 3) sparse points in the training frame, P >= 0. rgb_srgb: (P, 3) their colours.
         cameras: `cam_from_train` of every training view; they bound the scene where points do not.
         targets: the photos, whose parts without points are covered (see `cover_views`); may be empty.
+        seeds: more places known from depth maps (see `seed_from_depth`), which count as points.
         up: (3,) unit, away from the ground; None where nobody knows, and no sky is looked for.
     """
     start, generator = config.start, random_numbers(config.seed, "start", 0)
@@ -45,6 +47,8 @@ def first_rows(
     if len(points) > config.max_splats:
         chosen = np.sort(generator.choice(len(points), config.max_splats, replace=False))
         points, colors = points[chosen], colors[chosen]
+    if seeds is not None:
+        points, colors = np.concatenate([points, seeds.points]), np.concatenate([colors, seeds.colors])
     shell = None if up is None or start.sky == "off" else sky_shell(points, cameras, up)
     if shell is not None and start.sky == "auto" and not is_open_above(points, shell):
         shell = None

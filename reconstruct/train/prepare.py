@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from diorama.capture.errors import InputError
 from diorama.capture.transforms import Sim3
 from diorama.capture.types import PosedScene
@@ -23,6 +25,7 @@ from .frame import train_from_world
 from .geometry import known_geometry
 from .initialize import first_rows
 from .photos import BYTES_SHARE, PhotoStore, memory_for_photos
+from .seed import seed_from_depth
 from .table import Floats
 
 BESIDE = ("checkpoint_every", "log_every", "photo_memory_mb", "floaters")
@@ -88,8 +91,12 @@ def prepare(scene: PosedScene, config: TrainConfig, depth_maps: Path | None = No
         digest.update(f"{name} {lens}".encode())
         digest.update(pose.matrix().tobytes())
     up = level_scene(scene)[1][2] if config.start.sky != "off" else None  # +z of the level world, in this one
+    points, seeds = frame.apply(scene.points.xyz), None
+    room = int(config.start.depth_share * config.max_splats) - len(points)
+    if config.depth.wanted and room > 0:
+        seeds = seed_from_depth(points[np.isfinite(points).all(axis=1)], photos, room)
     passing = _noted(photos, digest)
-    rows = first_rows(frame.apply(scene.points.xyz), scene.points.rgb_srgb, cameras, config, passing, up)
+    rows = first_rows(points, scene.points.rgb_srgb, cameras, config, passing, up, seeds)
     for _ in passing:  # those that the first splats did not need
         pass
     digest.update(rows.tobytes())
