@@ -70,6 +70,7 @@ def photo(
     depth: _Array | None,
     confidence: _Array | None,
     empty: _Array | None,
+    row_weights: _Array | None,
     keep: bool,
 ) -> Photo: ...
 def render(

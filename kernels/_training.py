@@ -37,6 +37,8 @@ class Photo:
         keep: False for a photo that is used once: nothing is kept of it.
         empty: (H, W) uint8 or None; where it is not 0 nothing is to be seen, see `twin_geometry.empty_loss`. The mask
             should hide these pixels, as their colour is the background's.
+        row_weights: (H,) float32 or None: what a pixel of each row counts for in the loss, at least 0, such as
+            `View.row_weights`; None for 1.
 
     Raises:
         TypeError, ValueError: arrays of another dtype, shape or layout.
@@ -50,13 +52,16 @@ class Photo:
         *,
         confidence: Floats | None = None,
         empty: npt.NDArray[np.uint8] | None = None,
+        row_weights: Floats | None = None,
         keep: bool = True,
     ) -> None:
         require_array(rgb, "rgb")
-        named = {"mask": mask, "depth": depth, "confidence": confidence, "empty": empty}
+        named = {"mask": mask, "depth": depth, "confidence": confidence, "empty": empty, "row_weights": row_weights}
         for name, array in named.items():
             if array is not None:
                 require_array(array, name)
+        if row_weights is not None and not (np.isfinite(row_weights) & (row_weights >= 0)).all():
+            raise ValueError("row_weights must be finite and at least 0")
         self.native = _native.photo(rgb, **named, keep=keep)
         self._arrays = (rgb, *named.values())  # the native photo looks into them
         self.height, self.width = rgb.shape[:2]

@@ -91,6 +91,18 @@ class View:
         return self.model in ("fisheye", "equirectangular")
 
     @cached_property
+    def row_weights(self) -> npt.NDArray[np.float32] | None:
+        """(height,) solid angle of a pixel of each row, the largest being 1; None where it is about the same for all.
+
+        A panorama shows what is straight above and below the camera in as many pixels as the horizon.
+        """
+        if self.model != "equirectangular":
+            return None
+        latitudes = (np.arange(self.height) + 0.5 - self.cy) / self.fy
+        weights: npt.NDArray[np.float32] = np.cos(latitudes).astype(np.float32)
+        return weights
+
+    @cached_property
     def limits(self) -> tuple[float, float]:
         """See `lens_limits`."""
         x, y = max(self.cx, self.width - self.cx) / self.fx, max(self.cy, self.height - self.cy) / self.fy

@@ -220,7 +220,7 @@ void ellipses_into(Context& context, const Array& centres, const Array& extents)
 
 std::unique_ptr<Photo> make_photo(const Input& rgb, const std::optional<Input>& mask, const std::optional<Input>& depth,
                                   const std::optional<Input>& confidence, const std::optional<Input>& empty,
-                                  bool keep) {
+                                  const std::optional<Input>& row_weights, bool keep) {
   PhotoBytes photo;
   photo.rgb = data_of<const std::uint8_t>(rgb, "rgb", {-1, -1, 3}, "uint8(H, W, 3)");
   const auto h = static_cast<std::int64_t>(rgb.shape(0)), w = static_cast<std::int64_t>(rgb.shape(1));
@@ -235,6 +235,7 @@ std::unique_ptr<Photo> make_photo(const Input& rgb, const std::optional<Input>& 
   };
   photo.mask = bytes(mask, "mask"), photo.empty = bytes(empty, "empty");
   photo.depth = floats(depth, "depth"), photo.confidence = floats(confidence, "confidence");
+  if (row_weights) photo.row_weights = data_of<const float>(*row_weights, "row_weights", {h}, "float32(H,)");
   return std::make_unique<Photo>(photo, keep);
 }
 
@@ -493,7 +494,8 @@ NB_MODULE(_native, m) {
   nb::class_<Photo>(m, "Photo");
   m.def("camera", &make_camera);
   m.def("photo", &make_photo, nb::arg("rgb"), nb::arg("mask").none(), nb::arg("depth").none(),
-        nb::arg("confidence").none(), nb::arg("empty").none(), nb::arg("keep"));
+        nb::arg("confidence").none(), nb::arg("empty").none(),
+        nb::arg("row_weights").none(), nb::arg("keep"));
   m.def("render", &render_into, nb::arg("blocks"), nb::arg("count"), nb::arg("camera"), nb::arg("sh_degree"),
         nb::arg("red"), nb::arg("green"), nb::arg("blue"), nb::arg("rgb"), nb::arg("alpha"), nb::arg("depth"),
         nb::arg("antialiased"), nb::arg("low_pass"), nb::arg("smoothing").none());

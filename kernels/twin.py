@@ -397,24 +397,31 @@ def expose(rgb: Tensor, exposure: Tensor) -> Tensor:
     return rgb @ exposure[:, :3].T + exposure[:, 3]
 
 
-def photo_loss(rgb: Tensor, photo: Tensor, mask: Tensor | None = None, ssim_weight: float = 0.2) -> Tensor:
+def photo_loss(
+    rgb: Tensor,
+    photo: Tensor,
+    mask: Tensor | None = None,
+    ssim_weight: float = 0.2,
+    row_weights: Tensor | None = None,
+) -> Tensor:
     """`(1 - ssim_weight) L1 + ssim_weight (1 - SSIM)`, the loss of 3DGS.
 
     Args:
         rgb: (H, W, 3) picture. photo: (H, W, 3) in 0 to 1. mask: (H, W), 0 hides a pixel, None keeps all.
-        ssim_weight: 0 to 1.
+        ssim_weight: 0 to 1. row_weights: (H,) what a pixel of each row counts for, None for 1.
 
     Returns:
-        A scalar. Both terms are means over the kept pixels and channels. To SSIM's windows a hidden pixel is what a
-        pixel outside of the picture is: 0 in both. With no pixel kept the loss is 0.
+        A scalar. Both terms are weighted means over the kept pixels and channels. To SSIM's windows a hidden pixel is
+        what a pixel outside of the picture is: 0 in both. With no pixel kept the loss is 0.
     """
     x, y = rgb.permute(2, 0, 1), photo.to(rgb).permute(2, 0, 1)
     keep = torch.ones_like(x[0]) if mask is None else (mask != 0).to(rgb)
-    total = 3.0 * torch.clamp(keep.sum(), min=1.0)
+    weight = keep if row_weights is None else keep * row_weights.to(rgb)[:, None]
+    any_kept = (weight.sum() > 0).to(rgb)
+    total = 3.0 * torch.where(weight.sum() > 0, weight.sum(), 1.0)
     x, y = x * keep, y * keep
-    l1 = (x - y).abs().sum() / total
-    ssim = (ssim_map(x, y) * keep).sum() / total
-    any_kept = (keep.sum() > 0).to(rgb)
+    l1 = ((x - y).abs() * weight).sum() / total
+    ssim = (ssim_map(x, y) * weight).sum() / total
     return any_kept * ((1.0 - ssim_weight) * l1 + ssim_weight * (1.0 - ssim))
 
 

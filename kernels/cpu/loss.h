@@ -7,6 +7,7 @@
 // (11 rows) window down, the maps of one row -> window across into ring `maps` -> (11 rows) window down -> gradient
 // row. The maps never reach memory; the halo of 10 rows and 8 columns a side is computed again.
 #pragma once
+#include <type_traits>
 #include "pool.h"
 #include "workspace.h"
 #include "window.h"
@@ -29,7 +30,7 @@ struct LossRings {
   alignas(64) float row[3][kSide + kWideBlock + kSide];   // g, f, e of one row
 };
 
-template <bool Masked>
+template <bool Masked, bool Weighted>
 class LossBlock {
  public:
   LossBlock(Workspace& ws, const PhotoPlanes& photo, float ssim_weight, int channel, int x0, int y0, LossRings& rings)
@@ -39,18 +40,19 @@ class LossBlock {
         mean_(photo.mean.data() + channel * layout_.size),
         square_(photo.square.data() + channel * layout_.size),
         kept_(photo.kept.data()),
+        row_weights_(photo.row_weights.data()),
         gradient_(ws.d_image.data() + channel * layout_.size),
         rings_(rings),
         x0_(x0),
         y0_(y0),
         y1_(least(layout_.height, y0 + kStripHeight)),
         columns_(least(kBlockWidth, (layout_.width - x0 + kWidth - 1) / kWidth * kWidth)) {
-    const float each = 1.f / (3.f * static_cast<float>(photo.kept_count));
+    const float each = static_cast<float>(1.0 / (3.0 * photo.kept_weight));
     l1_slope_ = (1.f - ssim_weight) * each;
     ssim_slope_ = -ssim_weight * each;
   }
 
-  // Sums of |x - y| and of SSIM over the block's kept pixels.
+  // Sums of |x - y| and of SSIM over the block's kept pixels, by their rows' weights.
   void run(double* l1, double* ssim) {
     l1_ = ssim_ = zeros();
     for (int y = y0_ - 2 * kRadius; y < y1_ + 2 * kRadius; ++y) {
@@ -65,6 +67,7 @@ class LossBlock {
 
  private:
   bool in_picture(int y) const { return y >= 0 && y < layout_.height; }
+  Floats weight_of(int y) const { return all(Weighted ? row_weights_[y] : 1.f); }
 
   // w times both neighbours at distance J, for x, x^2 and x y.
   template <int J>
@@ -140,6 +143,7 @@ class LossBlock {
     const float *mean = mean_ + start, *square = square_ + start;
     const Counted counted(*this, x0_ - kHalo, y);
     const int columns = columns_;
+    const Floats weight = weight_of(y);
     Floats ssim = zeros();
     // The block's own pixels: all others belong to its neighbours' sums.
     const Floats own_first = all(static_cast<float>(kHalo));
@@ -152,8 +156,11 @@ class LossBlock {
       const Floats my = load(mean + x), yy = load(square + x);
       const Floats n1 = 2.f * mx * my + kSsimC1, n2 = 2.f * (xy - mx * my) + kSsimC2;
       const Floats d1 = mx * mx + my * my + kSsimC1, d2 = xx - mx * mx + yy - my * my + kSsimC2;
-      const Floats i1 = reciprocal(d1), i2 = reciprocal(d2), s1 = n1 * i1, s2 = n2 * i2, s = s1 * s2;
-      const Floats by_n1 = 2.f * s2 * i1, by_n2 = 2.f * s1 * i2, by_d1 = -2.f * s * i1, by_d2 = -s * i2;
+      const Floats i1 = reciprocal(d1), i2 = reciprocal(d2), s1 = n1 * i1;
+      Floats s2 = n2 * i2, i2_weighted = i2;
+      if constexpr (Weighted) s2 = s2 * weight, i2_weighted = i2 * weight;
+      const Floats s = s1 * s2;   // this and what follows from it by the row's weight
+      const Floats by_n1 = 2.f * s2 * i1, by_n2 = 2.f * s1 * i2_weighted, by_d1 = -2.f * s * i1, by_d2 = -s * i2;
       const Mask in = counted.at(x);
       store(row[0] + LossRings::kSide + x, keep(in, my * (by_n1 - by_n2) + mx * (by_d1 - 2.f * by_d2)));
       store(row[1] + LossRings::kSide + x, keep(in, by_d2));
@@ -178,7 +185,7 @@ class LossBlock {
     const float *picture = picture_ + start, *photo = photo_ + start;
     float* out = gradient_ + start;
     const Counted counted(*this, x0_, y);
-    const Floats l1_slope = all(l1_slope_), ssim_slope = all(ssim_slope_);
+    const Floats weight = weight_of(y), l1_slope = l1_slope_ * weight, ssim_slope = all(ssim_slope_);
     Floats l1 = zeros();
     const std::size_t ahead = kRowsAhead * static_cast<std::size_t>(layout_.stride);
     for (int x = 0, columns = columns_; x < columns; x += kWidth) {
@@ -193,11 +200,11 @@ class LossBlock {
       if constexpr (Masked) gradient = keep(in, gradient);
       store(out + x, gradient);
     }
-    l1_ = l1_ + l1;
+    l1_ = l1_ + weight * l1;
   }
 
   const PlaneLayout layout_;
-  const float *picture_, *photo_, *mean_, *square_, *kept_;
+  const float *picture_, *photo_, *mean_, *square_, *kept_, *row_weights_;
   float* gradient_;
   LossRings& rings_;
   const int x0_, y0_, y1_, columns_;
@@ -208,7 +215,7 @@ class LossBlock {
 
 Loss photo_loss(Workspace& ws, Pool& pool, const PhotoPlanes& photo, float ssim_weight) {
   const PlaneLayout& layout = ws.layout;
-  if (photo.kept_count == 0) {
+  if (!(photo.kept_weight > 0)) {
     __builtin_memset(ws.d_image.data(), 0, 3 * layout.size * sizeof(float));
     return {};
   }
@@ -220,17 +227,21 @@ Loss photo_loss(Workspace& ws, Pool& pool, const PhotoPlanes& photo, float ssim_
     const int channel = task / (blocks * strips), x0 = task % blocks * kBlockWidth;
     const int y0 = task / blocks % strips * kStripHeight;
     double* sums = &ws.partial_sums[static_cast<std::size_t>(task) * 2];
+    const auto run = [&](auto masked, auto weighted) {
+      LossBlock<masked.value, weighted.value>(ws, photo, ssim_weight, channel, x0, y0, rings).run(sums, sums + 1);
+    };
+    using std::true_type, std::false_type;
     if (photo.masked)
-      LossBlock<true>(ws, photo, ssim_weight, channel, x0, y0, rings).run(sums, sums + 1);
+      photo.weighted ? run(true_type{}, true_type{}) : run(true_type{}, false_type{});
     else
-      LossBlock<false>(ws, photo, ssim_weight, channel, x0, y0, rings).run(sums, sums + 1);
+      photo.weighted ? run(false_type{}, true_type{}) : run(false_type{}, false_type{});
   });
   Loss loss;
   for (int task = 0; task < tasks; ++task) {
     loss.l1 += ws.partial_sums[static_cast<std::size_t>(task) * 2];
     loss.ssim += ws.partial_sums[static_cast<std::size_t>(task) * 2 + 1];
   }
-  const double each = 1.0 / (3.0 * static_cast<double>(photo.kept_count));
+  const double each = 1.0 / (3.0 * photo.kept_weight);
   loss.l1 *= each;
   loss.ssim *= each;
   loss.total = (1 - ssim_weight) * loss.l1 + ssim_weight * (1 - loss.ssim);

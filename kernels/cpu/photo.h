@@ -86,6 +86,21 @@ inline void fill_empty(const PhotoBytes& photo, PhotoPlanes& out) {
     }
 }
 
+// Weights of rows, and their sum over the kept pixels.
+inline void weigh_rows(const PhotoBytes& photo, PhotoPlanes& out) {
+  out.weighted = photo.row_weights != nullptr;
+  out.row_weights.reserve(photo.height);
+  out.kept_weight = 0;
+  for (int y = 0; y < photo.height; ++y) {
+    const std::uint8_t* mask = photo.mask ? photo.mask + static_cast<std::size_t>(y) * photo.width : nullptr;
+    int kept = photo.width;
+    for (int x = 0; mask && x < photo.width; ++x) kept -= mask[x] == 0;
+    const float weight = photo.row_weights ? photo.row_weights[y] : 1.f;
+    out.row_weights[y] = weight;
+    out.kept_weight += static_cast<double>(weight) * kept;
+  }
+}
+
 void prepare_photo(const PhotoBytes& photo, PhotoPlanes& out, Pool& pool) {
   out.layout = PlaneLayout::of(photo.width, photo.height);
   const std::size_t size = out.layout.size;
@@ -93,13 +108,8 @@ void prepare_photo(const PhotoBytes& photo, PhotoPlanes& out, Pool& pool) {
   clear_planes(out.mean, 3 * size);
   clear_planes(out.square, 3 * size);
   out.masked = photo.mask != nullptr;
-  out.kept_count = static_cast<std::size_t>(photo.width) * photo.height;
-  if (photo.mask) {
-    clear_planes(out.kept, size);
-    std::size_t hidden = 0;
-    for (std::size_t i = 0; i < out.kept_count; ++i) hidden += photo.mask[i] == 0;
-    out.kept_count -= hidden;
-  }
+  if (photo.mask) clear_planes(out.kept, size);
+  weigh_rows(photo, out);
   fill_depth(photo, out);
   fill_empty(photo, out);
   constexpr int kChunk = 16;

@@ -119,8 +119,9 @@ struct PhotoPlanes {
   PlaneLayout layout;
   Scratch<float> values, mean, square;   // 3 planes each
   Scratch<float> kept;                   // 1 plane of 0 and 1; empty when no pixel is masked
-  std::size_t kept_count = 0;
-  bool masked = false;
+  double kept_weight = 0;                // sum over the pixels that no mask hides of their rows' weights
+  bool masked = false, weighted = false;
+  Scratch<float> row_weights;            // what a pixel of each row counts for in the loss; where not weighted, 1
   // 1 plane each, for as long as its count is not 0: depth with its weight (0: not known), and 1 where nothing is seen.
   Scratch<float> depth, depth_weight, empty;
   std::size_t depth_count = 0, empty_count = 0;
@@ -133,6 +134,7 @@ struct PhotoBytes {
   const float* depth = nullptr;         // (H, W) or null; unknown where it is not a positive number, and where hidden
   const float* confidence = nullptr;    // (H, W) or null for 1; weighs the depth
   const std::uint8_t* empty = nullptr;  // (H, W) or null; nothing is to be seen where it is not 0
+  const float* row_weights = nullptr;   // (H,) or null for 1; what a pixel of each row counts for
 };
 
 }  // namespace diorama

@@ -382,3 +382,19 @@ def test_how_finely_lenses_sample(level: str) -> None:
         assert np.allclose(found[seen], expected.numpy()[seen], rtol=1e-5)
     panorama = kernels.sampling_intervals(pack(*splats), 100, [views[2]])
     assert np.isfinite(panorama).all(), "a panorama sees everything"
+
+
+def test_rows_of_a_panorama_weigh_their_solid_angle() -> None:
+    weights = View.equirectangular(200, 100, np.eye(3, 4)).row_weights
+    assert weights is not None and weights.shape == (100,) and weights.min() > 0
+    pixel = (2 * math.pi / 200) * (math.pi / 100)  # at the horizon
+    # The midpoint rule on 100 rows of a half turn is off by (pi / 100)^2 / 24 of the sphere.
+    assert abs(200 * float(weights.sum()) * pixel / (4 * math.pi) - 1) < 1e-4
+    assert np.allclose(weights, weights[::-1]) and np.argmax(weights) in (49, 50)
+    assert upright("fisheye").row_weights is None
+
+
+@pytest.mark.parametrize("bad", [[1.0, -0.1], [1.0, math.nan], [1.0]])
+def test_weights_of_rows_must_fit(bad: list[float]) -> None:
+    with pytest.raises(ValueError, match="row_weights"):
+        Photo(np.zeros((2, 3, 3), np.uint8), row_weights=np.array(bad, np.float32))

@@ -54,16 +54,18 @@ def some_mask(height: int = 83, width: int = 101) -> npt.NDArray[np.uint8]:
     return mask
 
 
+@pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("masked", [False, True])
 @pytest.mark.parametrize("size", [(83, 101), (1, 1), (4, 3), (130, 64), (121, 17), (11, 260)])
-def test_photo_loss(level: str, size: tuple[int, int], masked: bool) -> None:
+def test_photo_loss(level: str, size: tuple[int, int], masked: bool, weighted: bool) -> None:
     rgb = np.random.default_rng(1).random((*size, 3)).astype(np.float32) * 1.2 - 0.1
     photo, mask = some_photo(*size), some_mask(*size) if masked else None
-    loss, gradient = photo_loss(rgb, Photo(photo, mask), 0.3)
+    weights = np.random.default_rng(5).random(size[0], np.float32) if weighted else None
+    loss, gradient = photo_loss(rgb, Photo(photo, mask, row_weights=weights), 0.3)
     x = torch.tensor(rgb, dtype=torch.float64, requires_grad=True)
-    expected = twin.photo_loss(
-        x, torch.tensor(photo, dtype=torch.float64) / 255, None if mask is None else torch.tensor(mask), 0.3
-    )
+    kept = None if mask is None else torch.tensor(mask)
+    rows = None if weights is None else torch.tensor(weights)
+    expected = twin.photo_loss(x, torch.tensor(photo, dtype=torch.float64) / 255, kept, 0.3, rows)
     expected.backward()
     assert x.grad is not None
     assert_close_where(loss, expected.item(), 1e-6, reason="float32 sums per block, added in float64; worst seen 4e-8")

@@ -110,7 +110,8 @@ class AutogradSteps:
             exposure = torch.tensor(shot.exposure, device=self._device, requires_grad=True)
             rgb = twin.expose(rgb, exposure)
         photo, mask = self._photo(shot)
-        loss: Any = twin.photo_loss(rgb, photo.to(torch.float32) / 255.0, mask, settings.ssim_weight)
+        weights = None if shot.view.row_weights is None else torch.tensor(shot.view.row_weights, device=self._device)
+        loss: Any = twin.photo_loss(rgb, photo.to(torch.float32) / 255.0, mask, settings.ssim_weight, weights)
         self._loss += weight * loss.detach()
         self._losses += weight
         total: Any = loss + self._known.loss(shot, settings, drawn.alpha, drawn.depth, mask)

@@ -114,7 +114,15 @@ class NativeSteps:
             rgb, mask = photo_at(target, *size)
             known = target.geometry.at(*size) if target.geometry else Geometry(None, None, None)
             keep = self._targets.keeps(shot.target)
-            photo = kernels.Photo(rgb, mask, known.depth, confidence=known.confidence, empty=known.empty, keep=keep)
+            photo = kernels.Photo(
+                rgb,
+                mask,
+                known.depth,
+                confidence=known.confidence,
+                empty=known.empty,
+                row_weights=shot.view.row_weights,
+                keep=keep,
+            )
             if keep:
                 self._photos[shot.target] = photo
         return photo
