@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -27,6 +28,8 @@ from .store import depth_path, save_depth_map
 
 Method = Literal["auto", "mvs", "network"]
 RECORD = "depth.json"
+DRAFTS = ".drafts"
+"""What stereo keeps until all frames are done, so that a run that was stopped goes on from it."""
 
 
 @dataclass(frozen=True)
@@ -124,7 +127,8 @@ def estimate_depths(
     left = [name for name in frames if name not in rows]
     started = last = time.monotonic()
     on_event(Started("depth", len(frames)))
-    estimator = _estimator(settings, network)
+    drafts = out / DRAFTS
+    estimator = _estimator(settings, network, drafts)
     inner = _shifted(on_event, len(rows), len(frames))
     if left:
         for name, map_ in estimator.estimate(scene, left, on_event=inner):
@@ -138,6 +142,7 @@ def estimate_depths(
     write_json(out / RECORD, summary | {"frames": told})
     for name in frames:
         _row_path(out, name).unlink(missing_ok=True)
+    shutil.rmtree(drafts, ignore_errors=True)
     on_event(Finished("depth", time.monotonic() - started))
     return summary
 
@@ -148,15 +153,16 @@ def read_record(folder: Path) -> dict[str, Any]:
     return read_json(path) if path.is_file() else {}
 
 
-def _estimator(settings: DepthSettings, network: NetworkFile | None) -> DepthEstimator:
+def _estimator(settings: DepthSettings, network: NetworkFile | None, work: Path) -> DepthEstimator:
     mono = None
     if network is not None:
         mono = NetworkDepth(DepthNetwork(network.network, network.path), settings.size_px)
     if settings.method == "network" and mono is not None:
         return mono
-    from .mvs import MultiViewStereo, MvsConfig
+    from .matching import MvsConfig
+    from .mvs import MultiViewStereo
 
-    stereo = MultiViewStereo(MvsConfig(max_size_px=settings.size_px))
+    stereo = MultiViewStereo(MvsConfig(max_size_px=settings.size_px), work)
     return stereo if settings.method == "mvs" else FusedDepth(stereo, mono)
 
 
