@@ -4,6 +4,7 @@
     for name, map_ in estimator.estimate(scene):
         save_depth_map(folder / "depth", name, map_)
     maps = load_depth_maps(folder)          # lazily, by frame name
+    agreed = dict(filter_consistent(scene, maps))
 
 `DepthEstimator` is what all estimators can do; `DepthMap` (diorama.capture.depth) what they give.
 """
@@ -11,6 +12,7 @@
 from diorama.capture.depth import DepthMap
 
 from .estimator import DepthEstimator
+from .filtering import filter_consistent
 from .matching import MvsConfig
 from .mvs import MultiViewStereo
 from .resample import depth_in_view
@@ -24,6 +26,7 @@ __all__ = [
     "MvsConfig",
     "depth_in_view",
     "depth_path",
+    "filter_consistent",
     "load_depth_maps",
     "save_depth_map",
 ]

@@ -18,6 +18,8 @@ Floats = npt.NDArray[np.float32]
 ONE_PIXEL = 1.0
 """Pixels of disagreement at which a view's vote has fallen to exp(-1/2)."""
 
+ONE_PERCENT = 0.01
+
 _ONE_SURFACE = 0.03
 
 
@@ -37,12 +39,14 @@ class Agreement:
 
     votes: sum over the maps of exp(-d^2 / 2), d the pixels between a pixel and where it comes back to.
     seen: maps that see the point, know a depth there and do not have something nearer in front of it.
+    confirmed: maps that agree to 1 pixel and to 1 % of the depth.
     rho: the mean of the pixel's own inverse depth and what the maps say it is, weighed by votes.
     spread: standard deviation of those around their mean, as a share of it; 0 where only the pixel itself speaks.
     """
 
     votes: Floats
     seen: Floats
+    confirmed: Floats
     rho: Floats
     spread: Floats
 
@@ -52,7 +56,7 @@ def agreement(planes: Floats, others: Iterable[OtherMap]) -> Agreement:
     rho, gx, gy = planes
     height, width = rho.shape
     y, x = np.meshgrid(np.arange(height, dtype=np.float32), np.arange(width, dtype=np.float32), indexing="ij")
-    votes, seen = np.zeros((2, height, width), np.float32)
+    votes, seen, confirmed = np.zeros((3, height, width), np.float32)
     total, square = rho.copy(), np.zeros_like(rho)
     for other in others:
         u, v, z = _applied(other.there, x, y, rho)
@@ -70,11 +74,12 @@ def agreement(planes: Floats, others: Iterable[OtherMap]) -> Agreement:
         # Something much nearer hides the point: that map has no say about it.
         seen += known & ((vote > 0.1) | ~(there > own_there * 1.05))
         its_rho = np.where(vote > 0, np.nan_to_num(its_rho), 0)
+        confirmed += known & (apart <= ONE_PIXEL**2) & (np.abs(its_rho - rho) <= ONE_PERCENT * rho)
         total += vote * its_rho
         square += vote * (its_rho - rho) ** 2
     mean = total / (1 + votes)
     variance = np.maximum(square / (1 + votes) - (mean - rho) ** 2, 0)
-    return Agreement(votes, seen, mean, np.sqrt(variance) / np.maximum(mean, np.float32(1e-30)))
+    return Agreement(votes, seen, confirmed, mean, np.sqrt(variance) / np.maximum(mean, np.float32(1e-30)))
 
 
 def _applied(matrix: Array, x: Floats, y: Floats, rho: Floats) -> tuple[Floats, Floats, Floats]:

@@ -36,6 +36,9 @@ Floats = npt.NDArray[np.float32]
 
 STAGE = "depth"
 
+SURE, CAPTURED_STEP_PX = 0.5, 4
+"""Depths of a capture app of at least this confidence are where the search begins, one in so many pixels each way."""
+
 
 class MultiViewStereo:
     """The estimator of depth that needs nothing but posed photos; see `DepthEstimator`.
@@ -116,8 +119,25 @@ class _Run:
 
     def _limits(self, name: str) -> DepthRange:
         if name not in self._ranges:
-            self._ranges[name] = self._overlap.depth_range(name)
+            limits = self._overlap.depth_range(name)
+            captured = self._captured(name)
+            self._ranges[name] = limits if captured is None else limits.with_known(*captured)
         return self._ranges[name]
+
+    def _captured(self, name: str) -> tuple[Floats, Floats] | None:
+        """Pixels (K, 2) of the straightened picture and depths (K,), world units, of which a capture app is sure."""
+        from .fuse import captured_depth
+
+        frame, camera = self._scene.capture.frame(name), self._cameras[name]
+        shape = (camera.height_px, camera.width_px)
+        map_ = captured_depth(self._scene, frame, shape)
+        if map_ is None:
+            return None
+        sure = depth_in_view(map_.above(SURE), self._scene.camera(frame), camera).depth
+        row, column = np.nonzero(sure[::CAPTURED_STEP_PX, ::CAPTURED_STEP_PX])
+        row, column = row * CAPTURED_STEP_PX, column * CAPTURED_STEP_PX
+        scale = np.float32(self._scene.world_from_input.scale)
+        return np.stack([column + 0.5, row + 0.5], axis=1).astype(np.float32), sure[row, column] * scale
 
     def _straight_map(self, name: str, near: list[str]) -> DepthMap:
         own = self._draft(name)

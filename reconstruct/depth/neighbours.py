@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -38,6 +39,14 @@ class DepthRange:
     pixels: Array
     depths: Array
     size_px: Array
+
+    def with_known(self, pixels: npt.NDArray[Any], depths: npt.NDArray[Any]) -> DepthRange:
+        """The same with more known depths, which it then reaches beyond as well."""
+        if not len(depths):
+            return self
+        near, far = float(depths.min()) / MARGIN_NEAR, float(depths.max()) * MARGIN_FAR
+        every = (np.concatenate([self.pixels, pixels]), np.concatenate([self.depths, depths]))
+        return DepthRange(min(self.near, near), max(self.far, far), *every, self.size_px)
 
 
 class Overlap:
