@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
 Floats = npt.NDArray[np.float32]
+
+Up = Literal["+z", "-y", "+y"]
+"""The axis that points up: +z in our worlds, -y in the frame most PLY files are in (COLMAP's cameras), +y in glTF."""
 
 SH_C0 = 0.28209479177387814
 """Value of the constant spherical harmonic; colour = 0.5 + SH_C0 * sh[:, 0] + the view-dependent rest."""
@@ -26,6 +30,7 @@ class Splats:
         1, 4, 9, 16; colours are sRGB values.
     is_antialiased: trained with, and so to be drawn with, Mip-Splatting's 2D filter (Yu et al. 2024): opacities make
         up for a low-pass of 0.1 square pixels, see `antialiased` and `low_pass_px2` of `kernels.render`.
+    up: the axis that points up; formats with a frame of their own (glTF, USD) turn by it.
 
     Raises ValueError when shapes or dtypes do not fit.
     """
@@ -36,6 +41,7 @@ class Splats:
     logit_opacities: Floats
     sh: Floats
     is_antialiased: bool = field(default=False, kw_only=True)
+    up: Up = field(default="+z", kw_only=True)
 
     def __post_init__(self) -> None:
         n = len(self.means)
@@ -98,6 +104,7 @@ class Splats:
                 for a in (self.means, self.quats, self.log_scales, self.logit_opacities, self.sh)
             ),
             is_antialiased=self.is_antialiased,
+            up=self.up,
         )
 
     def normalized(self) -> Splats:

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from diorama.capture.transforms import Sim3, quaternion_from_rotation
 
-from .splats import Floats, Splats
+from .splats import Floats, Splats, Up
 
 Array = npt.NDArray[np.float64]
 
@@ -25,6 +25,14 @@ SH_C3 = (
     -0.5900435899266435,
 )
 BLOCK = 1 << 16
+
+Y_UP_FROM: dict[Up, tuple[tuple[int, int, int], ...]] = {
+    "+z": ((1, 0, 0), (0, 0, 1), (0, -1, 0)),
+    "-y": ((-1, 0, 0), (0, -1, 0), (0, 0, 1)),
+    "+y": ((1, 0, 0), (0, 1, 0), (0, 0, 1)),
+}
+"""Rotations into a frame with +y up: a quarter turn about x from ours; half a turn about z from that of most files, as
+PlayCanvas' splat-transform has it, so that forward stays +z, which is glTF's front."""
 
 
 def sh_basis(directions: npt.ArrayLike, degree: int) -> Array:
@@ -95,6 +103,14 @@ def transform_splats(splats: Splats, target_from_source: Sim3) -> Splats:
     sh = _rotate_sh(splats.sh, rotation)
     moved = dataclasses.replace(splats, means=means, quats=quats, log_scales=log_scales, sh=sh)
     return moved.normalized()
+
+
+def with_up(splats: Splats, up: Up) -> Splats:
+    """The same splats turned so that `up` points up; as they are when it does already."""
+    if splats.up == up:
+        return splats
+    rotation = np.array(Y_UP_FROM[up], np.float64).T @ np.array(Y_UP_FROM[splats.up], np.float64)
+    return dataclasses.replace(transform_splats(splats, Sim3(1.0, rotation, np.zeros(3))), up=up)
 
 
 def swap_axes(splats: Splats, target_from_source: npt.ArrayLike) -> Splats:

@@ -14,13 +14,29 @@ from diorama.capture.errors import InputError
 from diorama.capture.events import OnEvent, ignore
 
 from ..splats import Splats
-from . import dotsplat, ply, spz
+from . import compressed, dotsplat, gltf_splats, ksplat, ply, sog, spz, usd_splats
 from .common import Format, cleaned, opened
 
 __all__ = ["FORMATS", "Format", "format_of", "read_splats", "write_splats"]
 
-FORMATS: dict[str, Format] = {f.name: f for f in (ply.FORMAT, spz.FORMAT, dotsplat.FORMAT)}
+FORMATS: dict[str, Format] = {
+    f.name: f
+    for f in (
+        ply.FORMAT,
+        compressed.FORMAT,
+        spz.FORMAT,
+        sog.FORMAT,
+        dotsplat.FORMAT,
+        ksplat.FORMAT,
+        gltf_splats.FORMAT,
+        usd_splats.PACKAGE,
+        usd_splats.FORMAT,
+    )
+}
 """By the name that `--format` takes."""
+
+HEAD = 256
+"""Bytes by which a file is recognised."""
 
 
 def _list(formats: list[Format]) -> str:
@@ -30,8 +46,8 @@ def _list(formats: list[Format]) -> str:
 def format_of(path: str | Path) -> Format | None:
     """The format that a file's name promises; the longest extension wins."""
     name = Path(path).name.lower()
-    found = [f for f in FORMATS.values() if name.endswith(f.extension)]
-    return max(found, key=lambda f: len(f.extension), default=None)
+    found = [(len(e), f) for f in FORMATS.values() for e in f.extensions if name.endswith(e)]
+    return max(found, key=lambda pair: pair[0], default=(0, None))[1]
 
 
 def read_splats(path: str | Path, *, on_event: OnEvent = ignore) -> Splats:
@@ -42,8 +58,10 @@ def read_splats(path: str | Path, *, on_event: OnEvent = ignore) -> Splats:
     Raises InputError when the file is missing, damaged, hostile, of an unknown format or without usable splats.
     """
     path = Path(path)
+    if (path / "meta.json").is_file():
+        path = path / "meta.json"
     with opened(path) as (file, _):
-        head = file.read(16)
+        head = file.read(HEAD)
     found = next((f for f in FORMATS.values() if f.matches(head)), None) or format_of(path)
     if found is None or found.read is None:
         known = _list([f for f in FORMATS.values() if f.reads])
@@ -57,7 +75,7 @@ def write_splats(
     """Writes splats in the named format, else in the one that the file's name promises.
 
     Splats that hold no finite numbers are left out, as on reading. Options are the format's own: `version`, `sh1_bits`
-    and `sh_rest_bits` of SPZ.
+    and `sh_rest_bits` of SPZ, `palette` of SOG.
 
     Raises InputError when the format is unknown, there is nothing to write, or the disk is full; a file that was there
     before is then still whole.

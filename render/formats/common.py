@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +16,7 @@ import numpy.typing as npt
 from diorama.capture.errors import InputError
 from diorama.capture.events import OnEvent, Warned
 
-from ..splats import Floats, Splats
+from ..splats import Floats, Splats, Up
 
 Bytes = npt.NDArray[np.uint8]
 
@@ -36,6 +36,9 @@ SH_DEGREES = {0: 0, 3: 1, 8: 2, 15: 3, 24: 4}
 BLOCK = 1 << 16
 """Splats handled at once: temporaries stay small beside the scene."""
 
+UP_IN_FILES: Up = "-y"
+"""What points up in a splat file that does not say: most hold the frame of COLMAP's first camera."""
+
 CHANGES = "export it again, or open it in the program that made it"
 
 
@@ -43,7 +46,7 @@ CHANGES = "export it again, or open it in the program that made it"
 class Format:
     """One file format of splats.
 
-    name: what `--format` calls it. extension: with its dot. description: one line for people.
+    name: what `--format` calls it. extension: with its dot, `also` further ones. description: one line for people.
     matches: whether a file's first bytes can only be this format.
     read: `(path, on_event) -> Splats`, or None. write: `(splats, path, on_event, **options)`, or None.
     """
@@ -54,6 +57,11 @@ class Format:
     matches: Callable[[bytes], bool]
     read: Callable[[Path, OnEvent], Splats] | None
     write: Callable[..., None] | None
+    also: tuple[str, ...] = ()
+
+    @property
+    def extensions(self) -> tuple[str, ...]:
+        return (self.extension, *self.also)
 
     @property
     def reads(self) -> bool:
@@ -133,6 +141,24 @@ def to_byte(values: npt.NDArray[Any]) -> Bytes:
     """Rounded to nearest and clipped to 0..255."""
     result: Bytes = np.clip(np.rint(values), 0, 255).astype(np.uint8)
     return result
+
+
+def empty_splats(count: int, rest: int, *, is_antialiased: bool = False, up: Up = UP_IN_FILES) -> Splats:
+    """Splats whose arrays are to be filled; `rest` view-dependent coefficients per channel."""
+    return Splats(
+        np.empty((count, 3), np.float32),
+        np.empty((count, 4), np.float32),
+        np.empty((count, 3), np.float32),
+        np.empty(count, np.float32),
+        np.empty((count, 1 + rest, 3), np.float32),
+        is_antialiased=is_antialiased,
+        up=up,
+    )
+
+
+def up_named(word: object, otherwise: Up = UP_IN_FILES) -> Up:
+    """The up axis that a file names, if it names one that there is."""
+    return next((up for up in get_args(Up) if up == word), otherwise)
 
 
 def require_splats(path: Path, count: int) -> None:

@@ -16,7 +16,18 @@ from diorama.capture.errors import InputError
 from diorama.capture.events import OnEvent, Warned
 
 from ..splats import SH_C0, Floats, Splats
-from .common import BLOCK, CHANGES, Format, cleaned, opacity_bytes, opacity_logits, opened, to_byte, written_whole
+from .common import (
+    BLOCK,
+    CHANGES,
+    Format,
+    cleaned,
+    empty_splats,
+    opacity_bytes,
+    opacity_logits,
+    opened,
+    to_byte,
+    written_whole,
+)
 
 MEMORY_FACTOR = 3
 MEMORY_CONSTANT = 16 << 20
@@ -33,13 +44,7 @@ def read(path: Path, on_event: OnEvent) -> Splats:
             raise InputError(
                 f"{path} is not a .splat file: its {size} bytes are no multiple of {RECORD.itemsize}; {CHANGES}."
             )
-        splats = Splats(
-            np.empty((count, 3), np.float32),
-            np.empty((count, 4), np.float32),
-            np.empty((count, 3), np.float32),
-            np.empty(count, np.float32),
-            np.empty((count, 1, 3), np.float32),
-        )
+        splats = empty_splats(count, 0)
         for start in range(0, count, BLOCK):
             n = min(BLOCK, count - start)
             raw = file.read(n * RECORD.itemsize)

@@ -1,4 +1,4 @@
-"""The glTF 2.0 container: GLB written, GLB and .gltf read. What the accessors mean is up to the modules that use it.
+"""The glTF 2.0 container: GLB and .gltf written and read. What the accessors mean is up to the modules that use it.
 
 A GLB is a 12-byte header, a chunk of JSON and a chunk of binary data, little-endian, both padded to four bytes
 (glTF 2.0, section 4). Writing streams the arrays it was given without copying them. Reading allocates the file twice
@@ -14,7 +14,8 @@ import struct
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
+from urllib.parse import quote, unquote
 
 import numpy as np
 import numpy.typing as npt
@@ -115,11 +116,14 @@ class GlbWriter:
         return self.add("images", {"bufferView": self._view(data, None), "mimeType": mime_type, "name": name})
 
     def save(self, path: Path) -> None:
-        """Writes the GLB whole or not at all.
+        """Writes the GLB whole or not at all; under a name that ends in .gltf, JSON with its data in a .bin beside it.
 
         Raises InputError when it does not fit into the 4 GiB of a GLB or cannot be written.
         """
         document = dict(self.document)
+        if path.suffix.lower() == ".gltf":
+            self._save_apart(path, document)
+            return
         if self._bytes:
             document["buffers"] = [{"byteLength": self._bytes}]
         text = json.dumps(document, separators=(",", ":"), allow_nan=False).encode()
@@ -132,9 +136,21 @@ class GlbWriter:
             file.write(struct.pack("<4sII", _MAGIC, 2, total) + struct.pack("<II", len(text), _JSON_CHUNK) + text)
             if binary:
                 file.write(struct.pack("<II", binary, _BIN_CHUNK))
-                for chunk in self._chunks:
-                    file.write(chunk if isinstance(chunk, bytes) else chunk.reshape(-1).view(np.uint8).data)
+                self._write_chunks(file)
                 file.write(b"\0" * (binary - self._bytes))
+
+    def _save_apart(self, path: Path, document: dict[str, Any]) -> None:
+        if self._bytes:
+            data = path.with_suffix(".bin")
+            document["buffers"] = [{"byteLength": self._bytes, "uri": quote(data.name)}]
+            with written_whole(data) as file:
+                self._write_chunks(file)
+        with written_whole(path) as file:  # last: without it nothing refers to the data
+            file.write(json.dumps(document, indent=1, allow_nan=False).encode())
+
+    def _write_chunks(self, file: BinaryIO) -> None:
+        for chunk in self._chunks:
+            file.write(chunk if isinstance(chunk, bytes) else chunk.reshape(-1).view(np.uint8).data)
 
     def _view(self, data: AnyArray | bytes, target: int | None, stride: int | None = None) -> int:
         size = len(data) if isinstance(data, bytes) else data.nbytes
@@ -162,6 +178,11 @@ class Gltf:
     top: Fields
     binary: bytes
     _external: dict[int, bytes] = field(default_factory=dict)
+
+    @property
+    def data_bytes(self) -> int:
+        """How much binary data has been read: in the file, and so far beside it."""
+        return len(self.binary) + sum(len(data) for data in self._external.values())
 
     def entry(self, kind: str, index: int) -> Fields:
         """Entry `index` of a top-level list such as `meshes`."""
@@ -240,7 +261,7 @@ class Gltf:
             raise InputError(
                 f"{self.path} wants {uri[:80]!r} from elsewhere; nothing is fetched, export it as one .glb."
             )
-        return read_bytes(inside(self.path.parent, uri, named_in=self.path), MAX_GLB_BYTES)
+        return read_bytes(inside(self.path.parent, unquote(uri), named_in=self.path), MAX_GLB_BYTES)
 
 
 def damaged(path: Path, problem: str) -> InputError:

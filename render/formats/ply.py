@@ -3,14 +3,14 @@
 Coordinates are stored as they are: what we write is in our upright world frame (+z up), and nothing is turned on
 reading. Scales are natural logarithms, opacity is a logit, quaternions are wxyz, `f_dc_*` is the constant SH
 coefficient and `f_rest_*` the others channel-major (all red, then all green, then all blue). The header of splats to be
-drawn with Mip-Splatting's 2D filter says so in a comment; files without it are taken to be classic.
+drawn with Mip-Splatting's 2D filter says so in a comment; files without it are taken to be classic. Another comment
+says which axis points up; files without it are taken to be y down, as COLMAP's first camera and most files are.
 
 Memory: reading takes at most `MEMORY_FACTOR` times the file's size and `MEMORY_CONSTANT` bytes.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
@@ -21,27 +21,14 @@ from diorama.capture.errors import InputError
 from diorama.capture.events import OnEvent, Warned
 
 from ..splats import Floats, Splats
-from .common import BLOCK, CHANGES, SH_DEGREES, Format, cleaned, opened, require_splats, written_whole
+from . import compressed
+from .common import BLOCK, SH_DEGREES, Format, cleaned, empty_splats, opened, require_splats, written_whole
+from .ply_header import Element, Header, bad, header_start, parse_header
 
 MEMORY_FACTOR = 6
 MEMORY_CONSTANT = 32 << 20
-ANTIALIASED = "antialiased: opacities make up for a low-pass of 0.1 square pixels"
-MAX_HEADER = 1 << 18
-MAX_PROPERTIES = 2048
 READ_BYTES = 1 << 22
 TEXT_BYTES = 1 << 18
-
-TYPES = {
-    **dict.fromkeys(("char", "int8"), "i1"),
-    **dict.fromkeys(("uchar", "uint8"), "u1"),
-    **dict.fromkeys(("short", "int16"), "i2"),
-    **dict.fromkeys(("ushort", "uint16"), "u2"),
-    **dict.fromkeys(("int", "int32"), "i4"),
-    **dict.fromkeys(("uint", "uint32"), "u4"),
-    **dict.fromkeys(("float", "float32"), "f4"),
-    **dict.fromkeys(("double", "float64"), "f8"),
-}
-BYTE_ORDERS = {"binary_little_endian": "<", "binary_big_endian": ">", "ascii": None}
 
 MEANS = ("x", "y", "z")
 NORMALS = ("nx", "ny", "nz")
@@ -51,74 +38,11 @@ QUATS = ("rot_0", "rot_1", "rot_2", "rot_3")
 REQUIRED = (*MEANS, *DC, "opacity", *SCALES, *QUATS)
 
 
-@dataclass
-class Element:
-    """An element of the header: its name, count and scalar properties (name, NumPy type without byte order)."""
-
-    name: str
-    count: int
-    properties: list[tuple[str, str]]
-    has_lists: bool = False
-
-    @property
-    def stride(self) -> int:
-        return sum(int(kind[1]) for _, kind in self.properties)
-
-
-@dataclass(frozen=True)
-class Header:
-    byte_order: str | None  # "<", ">" or None for text
-    elements: list[Element]
-    size: int  # bytes up to the first element
-    is_antialiased: bool = False
-
-
-def bad(path: Path, problem: str) -> InputError:
-    return InputError(f"{path} is not a readable PLY: {problem}; {CHANGES}.")
-
-
-def parse_header(file: BinaryIO, path: Path) -> Header:
-    """The header of a PLY whose first bytes are still unread."""
-    start = file.read(MAX_HEADER)
-    at = start.find(b"\nend_header")
-    end = start.find(b"\n", at + 1)
-    if not start.startswith(b"ply") or at < 0 or end < 0:
-        raise bad(path, f"it has no complete header in its first {MAX_HEADER >> 10} KiB")
-    byte_order: str | None = "?"
-    elements: list[Element] = []
-    is_antialiased = False
-    for line in start[:at].decode("latin-1").splitlines()[1:]:
-        words = line.split()
-        is_antialiased |= words[1:] == ANTIALIASED.split()
-        if not words or words[0] in ("comment", "obj_info"):
-            continue
-        if words[0] == "format" and len(words) >= 2 and words[1] in BYTE_ORDERS:
-            byte_order = BYTE_ORDERS[words[1]]
-        elif words[0] == "element" and len(words) == 3 and words[2].isdecimal() and len(words[2]) < 20:
-            elements.append(Element(words[1], int(words[2]), []))
-        elif words[0] == "property" and elements and len(words) >= 3 and words[1] == "list":
-            elements[-1].has_lists = True
-        elif words[0] == "property" and elements and len(words) == 3 and words[1] in TYPES:
-            elements[-1].properties.append((words[2], TYPES[words[1]]))
-        else:
-            raise bad(path, f"its header line {line.strip()[:60]!r} makes no sense")
-    if byte_order == "?":
-        raise bad(path, "its header names no format")
-    if any(len(e.properties) > MAX_PROPERTIES for e in elements):
-        raise bad(path, f"an element has more than {MAX_PROPERTIES} properties")
-    return Header(byte_order, elements, end + 1, is_antialiased)
-
-
 def vertex_element(header: Header, path: Path) -> tuple[Element, list[Element]]:
     """The element that holds the splats, and the elements before it."""
     names = [e.name for e in header.elements]
     if "vertex" not in names:
         raise bad(path, "it has no vertex element")
-    if "chunk" in names:
-        raise InputError(
-            f"{path} is a compressed PLY, which Diorama does not read yet; save it as an uncompressed PLY, for example "
-            "in SuperSplat."
-        )
     index = names.index("vertex")
     vertex, before = header.elements[index], header.elements[:index]
     properties = [name for name, _ in vertex.properties]
@@ -149,7 +73,7 @@ def rest_count(vertex: Element, path: Path) -> int:
 class Target:
     """The arrays of a scene, filled block by block from rows of values."""
 
-    def __init__(self, count: int, columns: dict[str, int], rest: int, is_antialiased: bool) -> None:
+    def __init__(self, count: int, columns: dict[str, int], rest: int, header: Header) -> None:
         self.rest, self.kept = rest, min(rest, 15)  # degree 4 is cut to 3
         self.columns = {
             "means": [columns[n] for n in MEANS],
@@ -159,14 +83,7 @@ class Target:
             "rest": [columns[f"f_rest_{i}"] for i in range(3 * rest)],
         }
         self.opacity = columns["opacity"]
-        self.splats = Splats(
-            np.empty((count, 3), np.float32),
-            np.empty((count, 4), np.float32),
-            np.empty((count, 3), np.float32),
-            np.empty(count, np.float32),
-            np.empty((count, 1 + self.kept, 3), np.float32),
-            is_antialiased=is_antialiased,
-        )
+        self.splats = empty_splats(count, self.kept, is_antialiased=header.is_antialiased, up=header.up)
 
     def put(self, start: int, rows: Floats) -> None:
         """Rows (n, P) of splats `start` to `start + n`."""
@@ -233,6 +150,8 @@ def read_text(file: BinaryIO, vertex: Element, skip: int, target: Target, path: 
 def read(path: Path, on_event: OnEvent) -> Splats:
     with opened(path) as (file, size):
         header = parse_header(file, path)
+        if any(e.name == "chunk" for e in header.elements):
+            return compressed.read_body(file, size, header, path, on_event)
         vertex, before = vertex_element(header, path)
         require_splats(path, vertex.count)
         rest = rest_count(vertex, path)
@@ -250,7 +169,7 @@ def read(path: Path, on_event: OnEvent) -> Splats:
                 f"{max(0, size - offset)} follow; copy it again."
             )
         columns = {name: i for i, (name, _) in enumerate(vertex.properties)}
-        target = Target(vertex.count, columns, rest, header.is_antialiased)
+        target = Target(vertex.count, columns, rest, header)
         file.seek(offset)
         if header.byte_order is None:
             read_text(file, vertex, skip, target, path)
@@ -269,8 +188,7 @@ def property_names(sh_degree: int) -> list[str]:
 
 def write(splats: Splats, path: Path, on_event: OnEvent) -> None:
     names = property_names(splats.sh_degree)
-    lines = ["ply", "format binary_little_endian 1.0"]
-    lines += [f"comment {ANTIALIASED}"] if splats.is_antialiased else []
+    lines = header_start(splats)
     lines.append(f"element vertex {len(splats)}")
     lines += [f"property float {name}" for name in names]
     header = "\n".join([*lines, "end_header", ""]).encode("ascii")

@@ -176,7 +176,7 @@ def test_spz_pulls_in_what_lies_beyond_its_range_and_says_so(tmp_path: Path) -> 
     assert np.array_equal(read_splats(tmp_path / "a.spz").means[0], [8388607] * 3)
 
 
-@pytest.mark.parametrize("name", sorted(FORMATS))
+@pytest.mark.parametrize("name", [n for n, f in FORMATS.items() if f.writes])
 def test_one_splat_and_extreme_values(tmp_path: Path, name: str) -> None:
     one = make_splats(1, 1)
     one.logit_opacities[0], one.log_scales[0] = 80.0, (-50.0, 5.9, 0.0)
@@ -400,7 +400,7 @@ def test_gaussforge_writes_what_we_read(tmp_path: Path) -> None:
 
 def test_formats_are_known_by_name_extension_and_content(tmp_path: Path) -> None:
     assert {f.extension for f in FORMATS.values()} >= {".ply", ".spz", ".splat"}
-    assert all(f.reads and f.writes and f.description for f in FORMATS.values())
+    assert all(f.reads and f.description and f.writes == (f.name != "ksplat") for f in FORMATS.values())
     found = format_of("A.PLY")
     assert found is not None and found.name == "ply"
     assert format_of("a.txt") is None
@@ -411,7 +411,7 @@ def test_formats_are_known_by_name_extension_and_content(tmp_path: Path) -> None
 
 @pytest.mark.parametrize(("name", "format"), [("a.obj", None), ("a", None), ("a.ply", "xyz")])
 def test_unknown_formats_are_refused(tmp_path: Path, name: str, format: str | None) -> None:
-    with pytest.raises(InputError, match="ply, spz, splat"):
+    with pytest.raises(InputError, match=r"ply, compressed\.ply, spz"):
         write_splats(make_splats(1), tmp_path / name, format)
 
 
