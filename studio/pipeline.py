@@ -243,6 +243,7 @@ def run_report(scene: Scene) -> Path:
 
 def report_inputs(scene: Scene) -> ReportInputs:
     """What the report tells, from the folders of the stages that are done and fit together."""
+    from diorama.reconstruct.depth.stage import read_record
     from diorama.reconstruct.evaluate import load_evaluation
     from diorama.viewer.report import ReportInputs
 
@@ -254,6 +255,8 @@ def report_inputs(scene: Scene) -> ReportInputs:
         capture=load_capture_of(scene),
         posed=load_posed_scene(scene) if "pose" in current else None,
         training=_training_summary(scene) if "train" in current else None,
+        depth=read_record(scene.folder("depth")) if "depth" in current else None,
+        depth_folder=scene.folder("depth") if "depth" in current else None,
         evaluation=evaluation,
         exports={
             name: made

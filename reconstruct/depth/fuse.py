@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from diorama.capture.depth import DepthMap, read_depth
 from diorama.capture.events import OnEvent, Warned, ignore
@@ -17,6 +18,9 @@ from .networks import resized
 
 SURE = 0.5
 """From this confidence on, depth seen by several photos is taken, however sure a network is."""
+
+LONE = 0.1
+"""What the confidence of a match amid doubt is worth."""
 
 ANCHOR = 0.7
 """Depth of at least this confidence is what a network is fitted to."""
@@ -84,7 +88,8 @@ class FusedDepth:
 def fuse(maps: dict[str, DepthMap]) -> tuple[DepthMap, dict[str, float]]:
     """Maps of one shape by the name of who made them, and which share of the pixels each gave.
 
-    Where `mvs` is sure, it is taken; elsewhere whoever is surest. Normals come from the same map as the depth.
+    Where `mvs` is sure, and most of its neighbours are, it is taken, elsewhere whoever is surest: lone matches amid
+    doubt are chance. Normals come from the same map as the depth.
     """
     names = list(maps)
     depths = np.stack([maps[n].depth for n in names])
@@ -92,7 +97,9 @@ def fuse(maps: dict[str, DepthMap]) -> tuple[DepthMap, dict[str, float]]:
     rank = sure.copy()
     if "mvs" in maps:
         stereo = names.index("mvs")
-        rank[stereo] += 2.0 * (sure[stereo] >= SURE)
+        of_many = _majority(sure[stereo] >= SURE)
+        alone = (sure[stereo] >= SURE) & ~of_many
+        rank[stereo] = np.where(of_many, 2.0 + sure[stereo], np.where(alone, LONE, sure[stereo]))
     chosen = rank.argmax(axis=0)[None]
     depth = np.take_along_axis(depths, chosen, 0)[0]
     confidence = np.maximum(np.take_along_axis(sure, chosen, 0)[0], 0.0).astype(np.float32)
@@ -131,6 +138,14 @@ def captured_depth(scene: PosedScene, frame: Frame, shape: tuple[int, int], tell
     nearest = depth[row, column]  # a mean over an edge is a place where nothing is
     same = np.isfinite(smooth) & (np.abs(smooth - nearest) <= 0.03 * nearest)
     return DepthMap(np.where(same, smooth, nearest).astype(np.float32), confidence[row, column] * (nearest > 0))
+
+
+def _majority(sure: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """Which of the pixels (h, w) have most of the 5x5 around them in company."""
+    from scipy.ndimage import uniform_filter
+
+    company: npt.NDArray[np.bool_] = sure & (uniform_filter(sure.astype(np.float32), 5, mode="nearest") > 0.5)
+    return company
 
 
 def _confidence_of(map_: DepthMap) -> Floats:

@@ -165,20 +165,36 @@ def test_confidence_is_the_share_of_good_depths(tmp_path: Path) -> None:
 
 
 def test_fusion_takes_stereo_where_it_is_sure_and_the_surest_elsewhere() -> None:
-    depth = np.ones((1, 4), np.float32)
-    stereo = DepthMap(depth * [[1, 1, 1, 0]], np.array([[SURE, 0.4, 0.1, 0.9]], np.float32))
-    network = DepthMap(depth * 2, np.array([[0.9, 0.3, 0.3, 0.2]], np.float32))
+    def wide(*columns: float) -> np.ndarray:
+        """Each value 6 pixels wide, 8 high, so that most have company."""
+        return np.tile(np.repeat(np.array(columns, np.float32), 6), (8, 1))
+
+    stereo = DepthMap(wide(1, 1, 1, 0), wide(SURE, 0.4, 0.1, 0.9))
+    network = DepthMap(wide(2, 2, 2, 2), wide(0.9, 0.3, 0.3, 0.2))
     fused, shares = fuse({"mvs": stereo, "network": network})
-    np.testing.assert_array_equal(fused.depth, [[1, 1, 2, 2]])
-    np.testing.assert_allclose(fused.confidence, [[SURE, 0.4, 0.3, 0.2]])  # type: ignore[arg-type]
-    assert shares == {"mvs": 0.5, "network": 0.5}
+    # The mean of 25 pixels decides at the end of what stereo is sure of; there the network takes the last column.
+    inner = [0, 1, 2, 8, 9, 14, 15, 20, 21]
+    np.testing.assert_array_equal(fused.depth[4, inner], [1, 1, 1, 1, 1, 2, 2, 2, 2])
+    assert fused.confidence is not None
+    np.testing.assert_allclose(fused.confidence[4, [1, 9, 15, 20]], [SURE, 0.4, 0.3, 0.2])
+    assert shares["mvs"] + shares["network"] == pytest.approx(1.0) and 0.4 < shares["mvs"] < 0.51
     alone, shares = fuse({"mvs": stereo})
     np.testing.assert_array_equal(alone.depth, stereo.depth)
-    assert shares == {"mvs": 0.75} and alone.confidence is not None and alone.confidence[0, 3] == 0
-    normals = np.zeros((1, 4, 3), np.float32)
+    assert shares == {"mvs": 0.75} and alone.confidence is not None and alone.confidence[0, -1] == 0
+    normals = np.zeros((8, 24, 3), np.float32)
     normals[..., 2] = -1
     fused, _ = fuse({"mvs": DepthMap(stereo.depth, stereo.confidence, normals), "network": network})
-    np.testing.assert_array_equal(fused.normals, normals * [[[1], [1], [0], [0]]])  # type: ignore[arg-type]
+    assert fused.normals is not None
+    np.testing.assert_array_equal(fused.normals[..., 2], np.where(fused.depth == 1, -1, 0))
+
+
+def test_a_lone_match_amid_doubt_does_not_count() -> None:
+    sure = np.zeros((9, 9), np.float32)
+    sure[4, 4] = 0.95
+    stereo = DepthMap(np.ones((9, 9), np.float32), sure)
+    network = DepthMap(np.full((9, 9), 2, np.float32), np.full((9, 9), 0.4, np.float32))
+    fused, _ = fuse({"mvs": stereo, "network": network})
+    assert (fused.depth == 2).all()
 
 
 def test_an_apps_depth_is_brought_to_the_cameras_unit(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,7 @@ class ReportInputs:
     training: what training left as JSON: `iterations`, `seconds`, `splats`, `backend`, `max_size_px`, `held_out` (names
         that training did not see) and `history`, a list of rows or a mapping of columns with `step` and any of `loss`,
         `splats`, `psnr_db`.
+    depth: what the depth stage left as JSON (see `reconstruct.depth.stage`), `depth_folder`: its maps.
     exports: by format, as JSON: `path`, `bytes`, `splats`, `loss_db` (how much PSNR against the photos the file costs)
         and `fidelity_db` (PSNR between the two renderings; None where they are equal).
     timings_s: by stage. peak_memory_bytes: of the whole run.
@@ -36,6 +38,8 @@ class ReportInputs:
     capture: Capture | None = None
     posed: PosedScene | None = None
     training: Mapping[str, Any] | None = None
+    depth: Mapping[str, Any] | None = None
+    depth_folder: Path | None = None
     evaluation: Evaluation | None = None
     exports: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     timings_s: Mapping[str, float] = field(default_factory=dict)

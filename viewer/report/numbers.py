@@ -32,6 +32,7 @@ def report_json(inputs: ReportInputs) -> dict[str, Any]:
         "poses": _poses(inputs.posed),
         "world": _world(inputs.posed),
         "coverage": _coverage(inputs.coverage),
+        "depth": _depth(inputs.depth),
         "splats": _splats(inputs),
         "export": {name: _export(row) for name, row in inputs.exports.items()},
         "timings_s": dict(inputs.timings_s),
@@ -154,6 +155,10 @@ def _coverage(coverage: Coverage | None) -> dict[str, Any] | None:
         "weakest_links": [asdict(x) for x in coverage.links[:8]],
         "measured": coverage.measured,
     }
+
+
+def _depth(record: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    return None if not record else dict(record)
 
 
 def _splats(inputs: ReportInputs) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from diorama.capture import PosedScene
 from diorama.reconstruct.verdict import Finding, Verdict
 
 from . import plots
+from .depth import depth_section
 from .inputs import ReportInputs
 from .numbers import splat_count, unregistered
 from .pictures import collect_pictures
@@ -43,6 +44,7 @@ def render_page(inputs: ReportInputs) -> str:
         _numbers_section(inputs),
         _map_section(inputs),
         views_section(inputs, shown),
+        depth_section(inputs),
         frames_section(inputs, shown),
         training_section(inputs),
         exports_section(inputs),

@@ -131,5 +131,10 @@ def _encode(picture: Image.Image, quality: int) -> bytes:
     return out.getvalue()
 
 
+def jpeg_address(picture: bytes | Image.Image) -> str:
+    """The data address of a JPEG, or of a picture made one."""
+    return _address(picture if isinstance(picture, bytes) else _encode(picture, 80))
+
+
 def _address(jpeg: bytes) -> str:
     return f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode('ascii')}"
