@@ -22,6 +22,7 @@ from typing import Annotated, Any
 from diorama.capture.errors import InputError
 
 from . import commands as c
+from .commands_convert import Convert
 from .commands_depth import Depth
 from .console import Console
 from .progress import duration
@@ -198,6 +199,7 @@ _NAMES: dict[str, type] = {
     "train": c.Train,
     "evaluate": c.Evaluate,
     "export": c.Export,
+    "convert": Convert,
     "render": c.Render,
     "view": c.View,
     "demo": c.Demo,
@@ -212,6 +214,7 @@ _Commands = (
     | Annotated[c.Train, _command("train")]
     | Annotated[c.Evaluate, _command("evaluate")]
     | Annotated[c.Export, _command("export")]
+    | Annotated[Convert, _command("convert")]
     | Annotated[c.Render, _command("render")]
     | Annotated[c.View, _command("view")]
     | Annotated[c.Demo, _command("demo")]

@@ -19,6 +19,7 @@ TITLES = {
     "train": "Training splats",
     "evaluate": "Measuring quality",
     "export": "Writing files",
+    "convert": "Converting",
     "render": "Rendering",
     "publish": "Publishing",
 }
