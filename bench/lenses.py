@@ -246,6 +246,21 @@ class Bench:
         return verdicts
 
 
+def config_for(steps: int, splats: int, *, antialiased: bool = True) -> TrainConfig:
+    return replace(
+        PRESETS["preview"],
+        steps=steps,
+        max_size_px=None,
+        max_splats=splats,
+        hold_out="none",
+        lens="original",
+        backend="cpu",
+        antialiased=antialiased,
+        checkpoint_every=10**9,
+        mcmc=McmcConfig(growth=0.15),  # so that the cap is reached and all have equally many
+    )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--place", default="terrace")
@@ -256,18 +271,7 @@ def main() -> None:
     parser.add_argument("--classic", action="store_true", help="3DGS's low-pass, not Mip-Splatting's filters")
     options = parser.parse_args()
     print(f"{options.place}, {options.steps} steps, {simd_level()}, {thread_count()} threads", flush=True)
-    config = replace(
-        PRESETS["preview"],
-        steps=options.steps,
-        max_size_px=None,
-        max_splats=options.splats,
-        hold_out="none",
-        lens="original",
-        backend="cpu",
-        antialiased=not options.classic,
-        checkpoint_every=10**9,
-        mcmc=McmcConfig(growth=0.15),  # so that the cap is reached and all have equally many
-    )
+    config = config_for(options.steps, options.splats, antialiased=not options.classic)
     with tempfile.TemporaryDirectory() as folder:
         Bench(synthetic_scene(options.place, 0), options.width, options.views, config, Path(folder)).run()
 

@@ -49,10 +49,9 @@ def bench() -> ModuleType:
 
 @pytest.mark.slow
 def test_every_lens_learns_what_pinholes_learn(tmp_path: Path, bench: ModuleType) -> None:
-    """Within 0.3 dB, by held-out views: see bench/lenses.py for what is compared and why."""
-    config = replace(CONFIG, steps=1_200, max_splats=10_000, lens="original", antialiased=True)
-    found = bench.Bench(synthetic_scene("minimal", 0), 48, 16, config, tmp_path).run()
-    assert found["pinhole"].lens.pinhole_db > 26
+    """Within 0.3 dB, by held-out views: bench/lenses.py as it runs by itself, which says what is compared and why."""
+    found = bench.Bench(synthetic_scene("terrace", 0), 64, 24, bench.config_for(2_000, 20_000), tmp_path).run()
+    assert found["pinhole"].lens.pinhole_db > 29
     for name in ("opencv", "fisheye", "equirectangular"):
         assert found[name].own_db >= -bench.TARGET_DB, (name, found)
         assert found[name].views_db >= -bench.TARGET_DB, (name, found)
