@@ -1,0 +1,88 @@
+"""Which depths hold: those that other pictures of the same place confirm, and none that they look through."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from diorama.capture.events import OnEvent, Progressed
+
+from .config import FusionConfig
+from .views import STAGE, DepthView
+
+Floats = npt.NDArray[np.float32]
+
+PROBES = 400
+"""Points of a picture that say which other pictures look at the same place."""
+
+FURTHEST_COS = 0.2
+"""Pictures whose axes are further apart than about 80 degrees see few of the same faces."""
+
+
+def confirmed(views: Sequence[DepthView], config: FusionConfig, on_event: OnEvent) -> list[Floats]:
+    """Each view's depth (h, w) with 0 where fewer than `config.agree` neighbours confirm it.
+
+    A neighbour confirms a point when its own depth there is the same to within `config.tolerance` of it; it objects
+    when it sees something behind the point, as it then looks through it; where it sees something in front it says
+    nothing. A point holds with enough confirmations and fewer objections. Where a view has fewer neighbours than
+    `agree`, all of them must confirm.
+    """
+    kept = []
+    for index, view in enumerate(views):
+        others = neighbours(views, index, config.neighbours)
+        points = view.points()
+        known = view.depth > 0
+        agree = np.zeros(int(known.sum()), np.int16)
+        object_ = np.zeros_like(agree)
+        for other in others:
+            seen, expected = depth_at(views[other], points[known])
+            ratio = np.where(seen > 0, expected / np.where(seen > 0, seen, 1), np.nan)
+            with np.errstate(invalid="ignore"):
+                agree += np.abs(ratio - 1) <= config.tolerance
+                object_ += ratio < 1 - 2 * config.tolerance
+        holds = (agree >= min(config.agree, len(others))) & (object_ <= agree)
+        depth = np.zeros_like(view.depth)
+        depth[known] = np.where(holds, view.depth[known], 0)
+        kept.append(depth)
+        on_event(Progressed(STAGE, index + 1, len(views), "comparing depths"))
+    return kept
+
+
+def depth_at(view: DepthView, points: npt.NDArray[np.float64]) -> tuple[Floats, npt.NDArray[np.float64]]:
+    """Of points (P, 3) in the world: the view's depth where they are seen, 0 outside or unknown, and their own z."""
+    camera = view.camera
+    in_cam = view.cam_from_world.apply(points)
+    z = in_cam[:, 2]
+    ahead = z > 1e-9
+    safe = np.where(ahead, z, 1.0)
+    column = np.floor(camera.fx * in_cam[:, 0] / safe + camera.cx)
+    row = np.floor(camera.fy * in_cam[:, 1] / safe + camera.cy)
+    inside = ahead & (column >= 0) & (column < camera.width_px) & (row >= 0) & (row < camera.height_px)
+    depth = view.depth[np.where(inside, row, 0).astype(np.int64), np.where(inside, column, 0).astype(np.int64)]
+    return np.where(inside, depth, np.float32(0)), z
+
+
+def neighbours(views: Sequence[DepthView], index: int, count: int) -> list[int]:
+    """The views that see most of the same places from about the same side, from another spot; best first."""
+    view = views[index]
+    rows, columns = np.nonzero(view.depth > 0)
+    if not len(rows):
+        return []
+    step = max(1, len(rows) // PROBES)
+    points = view.points()[rows[::step], columns[::step]]
+    centre = view.cam_from_world.origin_in_source
+    axis = view.cam_from_world.rotation[2]
+    usual = float(np.median(np.linalg.norm(points - centre, axis=1)))
+    scores = []
+    for other, candidate in enumerate(views):
+        cosine = float(axis @ candidate.cam_from_world.rotation[2])
+        apart = float(np.linalg.norm(candidate.cam_from_world.origin_in_source - centre))
+        if other == index or cosine < FURTHEST_COS or apart < 1e-3 * usual:
+            continue
+        seen, _ = depth_at(candidate, points)
+        # Parallax makes a witness independent; beyond about 20 degrees it adds nothing.
+        scores.append((float((seen > 0).mean()) * min(1.0, 0.3 + apart / (0.35 * usual)), other))
+    scores.sort(reverse=True)
+    return [other for score, other in scores[:count] if score > 0.05]
