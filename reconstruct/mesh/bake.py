@@ -7,11 +7,11 @@ import dataclasses
 import numpy as np
 import numpy.typing as npt
 
-from diorama.capture.events import OnEvent, Progressed
+from diorama.capture.events import OnEvent, Progressed, ignore
 from diorama.capture.types import PosedScene
+from diorama.render.formats.meshes.tangents import tangents
 from diorama.render.mesh import Mesh, Texture
 from diorama.render.mesh_picture import MeshScene, blend, sample_pixels
-from diorama.render.tangents import tangents
 
 from ..views import load_views
 from .agreement import best_photos, exposure_factors, with_outliers_down
@@ -98,7 +98,7 @@ def textured(
     places = painting.colours[painting.welded.place]
     rest = ~known
     total[rest] = blend(places, mesh.faces, texels.face[rest], texels.weights[rest])
-    return dataclasses.replace(mesh, texture=Texture(_laid_out(texels, np.clip(np.round(total), 0, 255))))
+    return dataclasses.replace(mesh, texture=Texture(laid_out(texels, np.clip(np.round(total), 0, 255))))
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -157,7 +157,7 @@ def _paint(
         sums[1][some] += share[:, 0]
 
 
-def _laid_out(texels: Texels, values: npt.NDArray[np.floating]) -> npt.NDArray[np.uint8]:
+def laid_out(texels: Texels, values: npt.NDArray[np.floating]) -> npt.NDArray[np.uint8]:
     picture = np.zeros((texels.size * texels.size, values.shape[1]), np.uint8)
     known = np.zeros(texels.size * texels.size, bool)
     picture[texels.index], known[texels.index] = values.astype(np.uint8), True
@@ -165,7 +165,9 @@ def _laid_out(texels: Texels, values: npt.NDArray[np.floating]) -> npt.NDArray[n
     return spread(picture.reshape(*shape, -1), known.reshape(shape))
 
 
-def with_normal_map(mesh: Mesh, texels: Texels, dense: Mesh, rays: MeshScene, on_event: OnEvent) -> Mesh:
+def with_normal_map(
+    mesh: Mesh, texels: Texels, dense: Mesh, rays: MeshScene, on_event: OnEvent = ignore
+) -> Mesh:
     """The mesh's texture with the normals of a denser surface (`rays` is of that one), in tangent space.
 
     Where the denser surface turns away by more than 70 degrees it is another one's, and the normal is the mesh's own.
@@ -185,7 +187,7 @@ def with_normal_map(mesh: Mesh, texels: Texels, dense: Mesh, rays: MeshScene, on
         local = np.stack([(fine * axis).sum(axis=1) for axis in (tangent, up, normal)], axis=1)
         values[some] = np.where(local[:, 2:] > 0.34, local, np.float32([0, 0, 1]))
         on_event(Progressed(STAGE, min(first + AT_ONCE, len(texels.index)), len(texels.index), "baking normals"))
-    normal_map = _laid_out(texels, np.clip(np.round(127.5 * values + 127.5), 0, 255))
+    normal_map = laid_out(texels, np.clip(np.round(127.5 * values + 127.5), 0, 255))
     return dataclasses.replace(mesh, texture=dataclasses.replace(mesh.texture, normal_map=normal_map))
 
 
