@@ -79,7 +79,7 @@ class MeshScene:
             part = rays[first : first + ROWS_AT_ONCE]
             bad = ~np.isfinite(part).all(axis=1)
             if bad.any():
-                part = np.where(bad[:, None], np.float32([0, 0, 1e30, 0, 0, 1]), part)
+                part = np.where(bad[:, None], np.array([0, 0, 1e30, 0, 0, 1], np.float32), part)
             met = self._scene.cast_rays(self._tensor(part))
             distance, index = met["t_hit"].numpy(), met["primitive_ids"].numpy()
             found = np.isfinite(distance) & ~bad
@@ -127,9 +127,7 @@ class MeshScene:
             middle.face.reshape(shape),
         )
 
-    def _colour(
-        self, camera: Camera, cam_from_world: Pose, samples: int, background: float
-    ) -> tuple[Floats, Floats]:
+    def _colour(self, camera: Camera, cam_from_world: Pose, samples: int, background: float) -> tuple[Floats, Floats]:
         total = np.zeros((camera.height_px * camera.width_px, 3), np.float32)
         count = np.zeros(len(total), np.float32)
         for row in range(samples):
@@ -146,16 +144,16 @@ class MeshScene:
 
 
 def surface_colours(mesh: Mesh, face: Ints, weights: Floats, along: Floats) -> Floats:
-    """(P, 3) sRGB 0 to 1 at points of faces (P,), looked at along (P, 3): texture, else vertex colours, else shading."""
+    """(P, 3) sRGB 0 to 1 at points of faces (P,), looked at along (P, 3): texture, else vertices, else shading."""
     if mesh.texture is not None and mesh.uvs is not None:
         return sample_picture(mesh.texture.base_colour, blend(mesh.uvs, mesh.faces, face, weights))
     if mesh.colours is not None:
-        return blend(mesh.colours.astype(np.float32) / 255, mesh.faces, face, weights)
+        return blend(mesh.colours.astype(np.float32) / np.float32(255), mesh.faces, face, weights)
     facing = np.abs(np.einsum("pk,pk->p", mesh.face_normals()[face], along / np.linalg.norm(along, axis=1)[:, None]))
     return np.repeat((0.15 + 0.75 * facing)[:, None], 3, axis=1).astype(np.float32)
 
 
-def blend(values: Floats, faces: Ints, face: Ints, weights: Floats) -> Floats:
+def blend(values: Floats, faces: npt.NDArray[np.integer], face: npt.NDArray[np.integer], weights: Floats) -> Floats:
     """Values (V, K) of vertices at points of faces (P,) with weights (P, 2) of the second and third vertex."""
     corners = faces[face]
     first = 1 - weights[:, :1] - weights[:, 1:]
@@ -185,9 +183,7 @@ def sample_pixels(picture: npt.NDArray[Any], pixels: npt.NDArray[Any]) -> Floats
     return mixed
 
 
-def pixel_rays(
-    camera: Camera, cam_from_world: Pose, offset: tuple[float, float] = (0.5, 0.5)
-) -> tuple[Floats, Floats]:
+def pixel_rays(camera: Camera, cam_from_world: Pose, offset: tuple[float, float] = (0.5, 0.5)) -> tuple[Floats, Floats]:
     """Pixels (H W, 2) at `offset` within each, and unit directions (H W, 3) in the world of the rays through them."""
     pixels, rays = _rays_of(camera, offset)
     return pixels, rays @ cam_from_world.rotation.astype(np.float32)

@@ -24,6 +24,7 @@ from diorama.capture.errors import InputError
 from . import commands as c
 from .commands_convert import Convert
 from .commands_depth import Depth
+from .commands_mesh import Mesh
 from .console import Console
 from .progress import duration
 
@@ -197,6 +198,7 @@ _NAMES: dict[str, type] = {
     "pose": c.Pose,
     "depth": Depth,
     "train": c.Train,
+    "mesh": Mesh,
     "evaluate": c.Evaluate,
     "export": c.Export,
     "convert": Convert,
@@ -212,6 +214,7 @@ _Commands = (
     | Annotated[c.Pose, _command("pose")]
     | Annotated[Depth, _command("depth")]
     | Annotated[c.Train, _command("train")]
+    | Annotated[Mesh, _command("mesh")]
     | Annotated[c.Evaluate, _command("evaluate")]
     | Annotated[c.Export, _command("export")]
     | Annotated[Convert, _command("convert")]

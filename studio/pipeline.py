@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from diorama.render.splats import Splats
     from diorama.viewer.report import ReportInputs
 
-RECIPES: dict[StageName, int] = {"ingest": 1, "pose": 1, "depth": 1, "train": 1, "evaluate": 1}
+RECIPES: dict[StageName, int] = {"ingest": 1, "pose": 1, "depth": 1, "train": 1, "mesh": 1, "evaluate": 1}
 """Raised when a stage's own code changes what it makes of the same input, so that old results are made anew."""
 
 UNLIMITED_PX = 1 << 20
@@ -326,6 +326,19 @@ def _training_summary(scene: Scene) -> dict[str, Any]:
     path = scene.folder("train") / "training.json"
     history = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     return history | scene.stages["train"].result
+
+
+def run_stage(
+    scene: Scene,
+    stage: StageName,
+    config: Any,
+    inputs: dict[str, Any],
+    work: Callable[[Path, OnEvent], dict[str, Any]],
+    *,
+    on_event: OnEvent,
+) -> Outcome:
+    """A stage that another file describes; `work` makes the result in a folder and returns its summary."""
+    return _run(scene, stage, config, inputs, work, resumable=False, on_event=on_event)
 
 
 def _run(

@@ -17,6 +17,7 @@ TITLES = {
     "pose": "Finding cameras",
     "depth": "Finding depth",
     "train": "Training splats",
+    "mesh": "Making the mesh",
     "evaluate": "Measuring quality",
     "export": "Writing files",
     "convert": "Converting",

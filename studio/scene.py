@@ -6,6 +6,7 @@
       poses/          COLMAP model, transforms.json, poses.json
       depth/          one map per frame, and depth.json: how they were made and how far they are off
       splats/         splats.ply and how its training went
+      mesh/           mesh.glb, preview.jpg
       exports/        files to take away
       report/         index.html, report.json
       log.jsonl       every event
@@ -32,13 +33,14 @@ from diorama.capture.errors import InputError
 from diorama.capture.files import write_json
 
 SCHEMA = 1
-StageName = Literal["ingest", "pose", "depth", "train", "evaluate"]
+StageName = Literal["ingest", "pose", "depth", "train", "mesh", "evaluate"]
 
 FOLDERS: dict[StageName, str] = {
     "ingest": "frames",
     "pose": "poses",
     "depth": "depth",
     "train": "splats",
+    "mesh": "mesh",
     "evaluate": "report",
 }
 
@@ -47,6 +49,7 @@ UPSTREAM: dict[StageName, StageName | None] = {
     "pose": "ingest",
     "depth": "pose",
     "train": "pose",
+    "mesh": "pose",  # and splats or depth maps, whichever it is made of
     "evaluate": "train",
 }
 

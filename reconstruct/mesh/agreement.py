@@ -1,4 +1,4 @@
-"""What photos of one surface agree on: their exposures, which of them is wrong somewhere, and which shows a face best."""
+"""What photos of one surface agree on: their exposures, which of them is wrong where, and which shows a face best."""
 
 from __future__ import annotations
 

@@ -76,7 +76,7 @@ def texels_of(mesh: Mesh, size_px: int) -> Texels:
         rows = np.arange(top, min(size_px, top + rows_at_once))
         y, x = np.meshgrid(rows + 0.5, np.arange(size_px) + 0.5, indexing="ij")
         starts = np.stack([x.reshape(-1), y.reshape(-1), np.ones(x.size)], axis=1).astype(np.float32)
-        hits = plane.cast(starts, np.broadcast_to(np.float32([0, 0, -1]), starts.shape))
+        hits = plane.cast(starts, np.broadcast_to(np.array([0, 0, -1], np.float32), starts.shape))
         found = np.flatnonzero(hits.face >= 0)
         index.append(found + top * size_px)
         face.append(hits.face[found])

@@ -118,7 +118,8 @@ class _ByFace:
         starts, ends = self.first[:-1][chosen], self.first[1:][chosen]
         counts = ends - starts
         skip = np.repeat(starts - np.concatenate([[0], np.cumsum(counts)[:-1]]), counts)
-        return self.order[np.arange(int(counts.sum())) + skip]
+        chosen_texels: Ints = self.order[np.arange(int(counts.sum())) + skip]
+        return chosen_texels
 
 
 def _paint(
@@ -165,9 +166,7 @@ def laid_out(texels: Texels, values: npt.NDArray[np.floating]) -> npt.NDArray[np
     return spread(picture.reshape(*shape, -1), known.reshape(shape))
 
 
-def with_normal_map(
-    mesh: Mesh, texels: Texels, dense: Mesh, rays: MeshScene, on_event: OnEvent = ignore
-) -> Mesh:
+def with_normal_map(mesh: Mesh, texels: Texels, dense: Mesh, rays: MeshScene, on_event: OnEvent = ignore) -> Mesh:
     """The mesh's texture with the normals of a denser surface (`rays` is of that one), in tangent space.
 
     Where the denser surface turns away by more than 70 degrees it is another one's, and the normal is the mesh's own.
@@ -185,7 +184,7 @@ def with_normal_map(
         tangent = _unit(along[:, :3] - normal * (normal * along[:, :3]).sum(axis=1, keepdims=True))
         up = np.cross(normal, tangent) * np.sign(along[:, 3:])
         local = np.stack([(fine * axis).sum(axis=1) for axis in (tangent, up, normal)], axis=1)
-        values[some] = np.where(local[:, 2:] > 0.34, local, np.float32([0, 0, 1]))
+        values[some] = np.where(local[:, 2:] > 0.34, local, np.array([0, 0, 1], np.float32))
         on_event(Progressed(STAGE, min(first + AT_ONCE, len(texels.index)), len(texels.index), "baking normals"))
     normal_map = laid_out(texels, np.clip(np.round(127.5 * values + 127.5), 0, 255))
     return dataclasses.replace(mesh, texture=dataclasses.replace(mesh.texture, normal_map=normal_map))

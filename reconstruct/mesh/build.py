@@ -96,7 +96,9 @@ def chosen_source(scene: PosedScene, config: MeshConfig, splats: bool, maps: int
 
     Raises InputError when that is not there.
     """
-    if config.source == "splats" or (config.source == "auto" and splats and maps < MIN_DEPTH_SHARE * len(scene.registered)):
+    if config.source == "splats" or (
+        config.source == "auto" and splats and maps < MIN_DEPTH_SHARE * len(scene.registered)
+    ):
         if not splats:
             raise InputError("This scene has no splats to make a mesh of; run train first, or use --from depth.")
         return "splats"
@@ -146,10 +148,22 @@ class _Making:
         self._end()
         if painting.seen_share < 1 - UNSEEN:
             self.on_event(
-                Warned(STAGE, f"{1 - painting.seen_share:.0%} of the surface is shown by no photo; its colours are guessed.")
+                Warned(
+                    STAGE,
+                    f"{1 - painting.seen_share:.0%} of the surface is shown by no photo; its colours are guessed.",
+                )
             )
         return MeshResult(
-            asset, source, len(dense), voxel, bounds, open_rims == 0, open_rims, ground, painting.seen_share, self.seconds
+            asset,
+            source,
+            len(dense),
+            voxel,
+            bounds,
+            open_rims == 0,
+            open_rims,
+            ground,
+            painting.seen_share,
+            self.seconds,
         )
 
     def _surface(

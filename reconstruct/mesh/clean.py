@@ -15,7 +15,7 @@ Ints = npt.NDArray[np.int64]
 Array = npt.NDArray[np.float64]
 
 TAUBIN_IN, TAUBIN_OUT = 0.5, -0.53
-"""Steps in and back out (Taubin 1995); their sum of inverses, a pass band of 0.11, keeps shapes of ten edges and more."""
+"""Steps in and back out (Taubin 1995); their sum of inverses, a pass band of 0.11, keeps shapes of ten edges."""
 
 
 def edges_of(faces: npt.NDArray[np.int32]) -> tuple[Ints, Ints, Ints]:
@@ -73,7 +73,7 @@ def _sound(mesh: Mesh) -> npt.NDArray[np.bool_]:
     return sound & once
 
 
-def _picked(mesh: Mesh, index: Ints, faces: npt.NDArray[np.int32]) -> Mesh:
+def _picked(mesh: Mesh, index: npt.NDArray[np.integer], faces: npt.NDArray[np.int32]) -> Mesh:
     """A mesh whose vertex i is the given one's `index[i]`."""
     arrays = {name: getattr(mesh, name) for name in ("normals", "uvs", "colours")}
     chosen = {name: None if value is None else np.ascontiguousarray(value[index]) for name, value in arrays.items()}
@@ -112,7 +112,7 @@ def without_crumbs(mesh: Mesh, min_part: float) -> Mesh:
         return mesh
     count, part = parts_of(mesh)
     area = np.bincount(part, weights=face_areas(mesh), minlength=count)
-    return with_faces(mesh, (area >= min_part * area.max())[part])
+    return with_faces(mesh, np.isin(part, np.nonzero(area >= min_part * area.max())[0]))
 
 
 def smoothed(mesh: Mesh, steps: int) -> Mesh:
@@ -142,7 +142,9 @@ def smoothed(mesh: Mesh, steps: int) -> Mesh:
 
 def cropped(mesh: Mesh, bounds: Bounds) -> Mesh:
     """Faces that lie inside with all three vertices."""
-    return with_faces(mesh, bounds.holds(mesh.vertices)[mesh.faces].all(axis=1))
+    inside = bounds.holds(mesh.vertices)
+    a, b, c = mesh.faces.T
+    return with_faces(mesh, inside[a] & inside[b] & inside[c])
 
 
 def ground_height(mesh: Mesh, bin_size: float) -> float | None:
@@ -172,6 +174,12 @@ def ground_height(mesh: Mesh, bin_size: float) -> float | None:
 
 def cut_below(mesh: Mesh, height: float) -> Mesh:
     """The part of the surface above a height: faces across it are cut there, and rims of the cut lie level on it."""
+    # Vertices on the plane would make faces without area, and gaps where these are taken out: they are moved off it.
+    nudge = np.float32(1e-5 * max(float(np.ptp(mesh.vertices[:, 2])), 1e-6)) if len(mesh.vertices) else np.float32(0)
+    on = np.abs(mesh.vertices[:, 2] - height) < nudge
+    vertices_off = mesh.vertices.copy()
+    vertices_off[on, 2] = np.float32(height) + nudge
+    mesh = Mesh(vertices_off, mesh.faces)
     above = mesh.vertices[:, 2] > height
     count = above[mesh.faces].sum(axis=1)
     whole = mesh.faces[count == 3]

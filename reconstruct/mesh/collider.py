@@ -1,7 +1,8 @@
 """Convex shapes for physics: one hull, or a few that follow the surface.
 
-The decomposition halves the part whose hull is furthest from the surface, by the plane that leaves the least hull volume
-(the plan of CoACD, Wei et al. 2022, with planes along the part's axes), until all hulls are close or there are enough.
+The decomposition halves the part whose hull is furthest from the surface, by the plane that leaves the least hull
+volume (the plan of CoACD, Wei et al. 2022, with planes along the axes of the part), until all hulls are close or there
+are enough.
 """
 
 from __future__ import annotations
@@ -138,17 +139,17 @@ def _split(part: _Part) -> list[_Part] | None:
     """The halves with the least hull volume; None where no plane leaves enough on both sides."""
     surface = part.points[:, 0]
     _, _, axes = np.linalg.svd(surface - surface.mean(axis=0), full_matrices=False)
-    best: tuple[float, Array] | None = None
+    best: tuple[float, npt.NDArray[np.bool_]] | None = None
     for axis in axes:
-        along = surface @ axis
+        along: Array = surface @ axis
         low, high = along.min(), along.max()
         for cut in CUTS:
-            below = along < low + cut * (high - low)
+            below: npt.NDArray[np.bool_] = np.asarray(along < low + cut * (high - low))
             if min(below.sum(), (~below).sum()) < MIN_PART:
                 continue
             volume = sum(_hull(part.points[side].reshape(-1, 3))[2] for side in (below, ~below))
             if best is None or volume < best[0]:
-                best = (volume, below)
+                best = (float(volume), below)
     if best is None:
         return None
     return [_Part.of(part.points[side]) for side in (best[1], ~best[1])]

@@ -62,7 +62,7 @@ class CleanConfig:
     """
 
     min_part: float = 0.02
-    fill_holes: float = 0.15
+    fill_holes: float = 0.25
     close: bool = False
 
 

@@ -96,16 +96,18 @@ def _best_ear(points: Array, flat: Array, left: list[int]) -> int:
     angle = np.where(turn > 0, angle, 2 * np.pi - angle)
     order = np.argsort(angle, kind="stable")
     for candidate in order[:MOST_TRIED]:
-        if turn[candidate] > 0 and not _holds_another(before[candidate], here[candidate], after[candidate], here):
-            return int(candidate)
+        if turn[candidate] > 0:
+            own = [candidate - 1, candidate, (candidate + 1) % len(index)]
+            if not _holds_any(before[candidate], here[candidate], after[candidate], np.delete(here, own, axis=0)):
+                return int(candidate)
     return int(order[0])
 
 
-def _holds_another(a: Array, b: Array, c: Array, others: Array) -> bool:
-    """Whether the triangle, counter-clockwise, holds any of the points strictly inside."""
+def _holds_any(a: Array, b: Array, c: Array, others: Array) -> bool:
+    """Whether the triangle, counter-clockwise, holds any of the points, its border included."""
     inside = np.ones(len(others), bool)
     for p, q in ((a, b), (b, c), (c, a)):
-        inside &= _cross(np.broadcast_to(q - p, others.shape), others - p) > 1e-15
+        inside &= _cross(np.broadcast_to(q - p, others.shape), others - p) >= 0
     return bool(inside.any())
 
 

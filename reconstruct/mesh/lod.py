@@ -55,9 +55,7 @@ def _with_colours(mesh: Mesh, finest: Mesh, rays: MeshScene) -> Mesh:
     return dataclasses.replace(mesh, colours=np.round(colours * 255).astype(np.uint8))
 
 
-def _with_texture(
-    coarse: Mesh, side: int, finest: Mesh, rays: MeshScene, dense: Mesh, dense_rays: MeshScene
-) -> Mesh:
+def _with_texture(coarse: Mesh, side: int, finest: Mesh, rays: MeshScene, dense: Mesh, dense_rays: MeshScene) -> Mesh:
     mesh = unwrapped(coarse, side)
     texels = texels_of(mesh, side)
     points = blend(mesh.vertices, mesh.faces, texels.face, texels.weights)

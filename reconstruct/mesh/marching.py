@@ -64,15 +64,15 @@ def extract(blocks: Ints, values: Floats) -> tuple[Floats, npt.NDArray[np.int32]
 
 
 def with_neighbours(blocks: Ints, values: Floats) -> Floats:
-    """(B, SIDE + 1, SIDE + 1, SIDE + 1): each block with the first layer of those beyond it, NaN where there is none."""
+    """(B, SIDE + 1, SIDE + 1, SIDE + 1): each block with the first layer of those beyond it, NaN where is none."""
     padded = np.full((len(blocks), SIDE + 1, SIDE + 1, SIDE + 1), np.nan, np.float32)
     padded[:, :SIDE, :SIDE, :SIDE] = values
     places = _places(blocks)
     for x, y, z in CORNERS[1:]:
         other, there = _look_up(places, blocks + [x, y, z])
-        into = tuple(slice(SIDE, SIDE + 1) if step else slice(0, SIDE) for step in (x, y, z))
-        part = tuple(slice(0, 1) if step else slice(0, SIDE) for step in (x, y, z))
-        padded[(there, *into)] = values[(other[there], *part)]
+        into = [slice(SIDE, SIDE + 1) if step else slice(0, SIDE) for step in (x, y, z)]
+        part = [slice(0, 1) if step else slice(0, SIDE) for step in (x, y, z)]
+        padded[there, into[0], into[1], into[2]] = values[other[there], part[0], part[1], part[2]]
     return padded
 
 

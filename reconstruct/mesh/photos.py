@@ -62,8 +62,8 @@ class Look:
     """What C photos show of a surface.
 
     names: of the frames. sees: (C, P) whether a photo sees a place. colours: (C, P, 3) uint8 sRGB, of a small, slightly
-    blurred photo; 0 where not seen. quality: (C, F) how many of its pixels a face covers, by distance and angle; 0 where
-    not all its vertices are seen.
+    blurred photo; 0 where not seen. quality: (C, F) how many of its pixels a face covers, by distance and angle; 0
+    where not all its vertices are seen.
     """
 
     names: tuple[str, ...]
@@ -122,8 +122,8 @@ class Cover:
     ) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.float64], npt.NDArray[np.float64]]:
         """Of points (P, 3) with normals: whether each is seen, its pixel (P, 2), NaN outside the lens, and distance.
 
-        Strict at silhouettes: a point beside a nearer surface's edge counts as hidden, as photo and surface do not agree
-        to the pixel there.
+        Strict at silhouettes: a point beside a nearer surface's edge counts as hidden, as photo and surface do not
+        agree to the pixel there.
         """
         camera, pose = self.view.camera, self.view.cam_from_world
         in_cam = pose.apply(points)
@@ -155,7 +155,7 @@ def _blurred(rgb: Bytes) -> Floats:
 def _quality(
     view: TrainingView, welded: Welded, seen: npt.NDArray[np.bool_], distance: npt.NDArray[np.float64]
 ) -> Floats:
-    whole = seen[welded.faces].all(axis=1)
+    whole: npt.NDArray[np.bool_] = np.asarray(seen[welded.faces].all(axis=1))
     found = np.zeros(len(whole), np.float32)
     faces = welded.faces[whole]
     centre = welded.vertices[faces].mean(axis=1)

@@ -37,7 +37,7 @@ class Patches:
 
 def patches_of(look: Look, welded: Welded, label: Ints, factors: Floats, *, level: bool) -> Patches:
     """The nodes, with corrections that level the seams, or without."""
-    chosen = label >= 0
+    chosen: npt.NDArray[np.bool_] = np.asarray(label >= 0)
     faces, labels = welded.faces[chosen], label[chosen]
     span = max(len(look.names), 1)
     keys = (faces * span + labels[:, None]).reshape(-1)
@@ -58,7 +58,7 @@ def _levelled(place: Ints, colours: Floats, corners: Ints) -> Floats:
     from scipy.sparse import coo_matrix, identity
     from scipy.sparse.linalg import cg
 
-    known = np.isfinite(colours).all(axis=1)
+    known = ~np.isnan(colours.sum(axis=1))
     here = np.flatnonzero((place[:-1] == place[1:]) & known[:-1] & known[1:])  # nodes are sorted by place
     if not len(here):
         return np.zeros_like(colours)
@@ -70,7 +70,9 @@ def _levelled(place: Ints, colours: Floats, corners: Ints) -> Floats:
         return coo_matrix((values, (np.r_[rows, rows], np.r_[a, b])), shape=(len(a), n)).tocsr()
 
     seams = difference(here, here + 1)
-    inside = np.unique(np.sort(np.concatenate([corners[:, [0, 1]], corners[:, [1, 2]], corners[:, [2, 0]]]), axis=1), axis=0)
+    inside = np.unique(
+        np.sort(np.concatenate([corners[:, [0, 1]], corners[:, [1, 2]], corners[:, [2, 0]]]), axis=1), axis=0
+    )
     smooth = difference(inside[:, 0], inside[:, 1])
     system = (seams.T @ seams + SMOOTHNESS * (smooth.T @ smooth) + HOLD * identity(n)).tocsr()
     gap = (colours[here + 1] - colours[here]).astype(np.float64)
@@ -81,7 +83,7 @@ def _levelled(place: Ints, colours: Floats, corners: Ints) -> Floats:
 def place_colours(look: Look, welded: Welded, patches: Patches, factors: Floats) -> Floats:
     """(P, 3) 0 to 255: each place's colour; places that no photo sees take their neighbours'."""
     n = len(welded.vertices)
-    known = np.isfinite(patches.colours).all(axis=1)
+    known = ~np.isnan(patches.colours.sum(axis=1))
     weight = np.bincount(patches.place[known], patches.weight[known], minlength=n)
     shown = patches.weight[:, None] * (patches.colours + patches.corrections)
     total = np.stack(
@@ -100,7 +102,7 @@ def _spread_over(colours: npt.NDArray[np.float64], faces: Ints) -> Floats:
     """Unknown places take the mean of known neighbours, ring by ring; a part without any takes the mean of all."""
     from scipy.sparse import coo_matrix
 
-    known = np.isfinite(colours).all(axis=1)
+    known = ~np.isnan(colours.sum(axis=1))
     if not known.any():
         return np.full(colours.shape, 128, np.float32)
     n = len(colours)

@@ -85,9 +85,7 @@ def _probe(views: Sequence[DepthView], bounds: Bounds) -> tuple[npt.NDArray[np.f
     return np.concatenate(found), np.concatenate(covers).astype(np.float64)
 
 
-def fuse(
-    views: Sequence[DepthView], bounds: Bounds, voxel: float, config: FusionConfig, on_event: OnEvent
-) -> Volume:
+def fuse(views: Sequence[DepthView], bounds: Bounds, voxel: float, config: FusionConfig, on_event: OnEvent) -> Volume:
     """The mean of the views' signed distances.
 
     Every view is averaged into every block that it sees, also where it only saw free space: that carves away what few

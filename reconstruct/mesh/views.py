@@ -25,7 +25,7 @@ Floats = npt.NDArray[np.float32]
 STAGE = "mesh"
 
 MIN_ALPHA = 0.6
-"""Where splats take less of the light, they are a fog or the edge of something, and where its middle lies says little."""
+"""Where splats take less of the light, they are a fog or the edge of something, and its middle says little."""
 
 GRAZING_COS = 0.08
 """Surfaces seen at less than about 5 degrees have a depth that changes by its own error from pixel to pixel."""
@@ -139,8 +139,6 @@ def without_grazing(depth: Floats, camera: Camera) -> Floats:
     down[1:-1] = points[2:] - points[:-2]
     normal = np.cross(across, down)
     with np.errstate(invalid="ignore", divide="ignore"):
-        cosine = np.abs((normal * points).sum(-1)) / (
-            np.linalg.norm(normal, axis=-1) * np.linalg.norm(points, axis=-1)
-        )
+        cosine = np.abs((normal * points).sum(-1)) / (np.linalg.norm(normal, axis=-1) * np.linalg.norm(points, axis=-1))
         grazing = cosine < GRAZING_COS
     return np.where(grazing, np.float32(0), depth).astype(np.float32)
