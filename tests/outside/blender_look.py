@@ -102,7 +102,7 @@ def cameras() -> list[dict[str, object]]:
     for thing in scene.objects:
         if thing.type != "CAMERA":
             continue
-        moves = thing.animation_data is not None
+        moves = thing.animation_data is not None or len(thing.constraints) > 0  # USD's come as a constraint
         frames = range(scene.frame_start, scene.frame_end + 1) if moves else [scene.frame_current]
         matrices = []
         for frame in frames:
@@ -115,6 +115,8 @@ def cameras() -> list[dict[str, object]]:
                 "name": thing.name,
                 "matrices": matrices,
                 "angle_x": data.angle_x,
+                "angle_y": data.angle_y,
+                "fit": data.sensor_fit,
                 "shift": [data.shift_x, data.shift_y],
                 "fps": scene.render.fps / scene.render.fps_base,
             }
