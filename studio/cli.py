@@ -24,6 +24,7 @@ from diorama.capture.errors import InputError
 from . import commands as c
 from .commands_convert import Convert
 from .commands_depth import Depth
+from .commands_export import Export
 from .commands_mesh import Mesh
 from .console import Console
 from .progress import duration
@@ -200,7 +201,7 @@ _NAMES: dict[str, type] = {
     "train": c.Train,
     "mesh": Mesh,
     "evaluate": c.Evaluate,
-    "export": c.Export,
+    "export": Export,
     "convert": Convert,
     "render": c.Render,
     "view": c.View,
@@ -216,7 +217,7 @@ _Commands = (
     | Annotated[c.Train, _command("train")]
     | Annotated[Mesh, _command("mesh")]
     | Annotated[c.Evaluate, _command("evaluate")]
-    | Annotated[c.Export, _command("export")]
+    | Annotated[Export, _command("export")]
     | Annotated[Convert, _command("convert")]
     | Annotated[c.Render, _command("render")]
     | Annotated[c.View, _command("view")]

@@ -247,33 +247,6 @@ class Evaluate:
 
 
 @dataclass(frozen=True)
-class Export:
-    """Write the splats as a file for other programs and measure what the format lost."""
-
-    scene: ExistingScene
-    format: Annotated[
-        str, arg(metavar="ply|spz|splat", help="ply: everything, large; spz: compact; splat: simple viewers.")
-    ]
-    folder: Annotated[
-        Path | None,
-        arg(
-            name="output",
-            aliases=["-o"],
-            metavar="DIR",
-            help="Where the file goes (default SCENE/exports).",
-            help_behavior_hint="",
-        ),
-    ] = None
-    spz_version: Annotated[Literal[3, 4], arg(help="SPZ file version; 3 opens in more programs.")] = 3
-    output: OmitArgPrefixes[Output] = dataclasses.field(default_factory=Output)
-
-    def run(self, console: Console) -> dict[str, Any]:
-        from .scan import stage_export
-
-        return stage_export(Scene.open(self.scene), self.format, self.folder, self.spz_version, console)
-
-
-@dataclass(frozen=True)
 class Render:
     """Render a fly-through of the scene as an H.264 video."""
 

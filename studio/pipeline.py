@@ -10,9 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from diorama.capture.errors import InputError
-from diorama.capture.events import Event, Finished, OnEvent, Started, Warned, ignore
-from diorama.capture.files import write_json
+from diorama.capture.events import Event, OnEvent, Warned, ignore
 
 from .machine import hardware, measured_memory, versions
 from .scene import UPSTREAM, Scene, StageName, StageRecord, fingerprint
@@ -163,58 +161,6 @@ def run_evaluate(scene: Scene, config: EvaluateConfig, *, on_event: OnEvent = ig
     return _run(scene, "evaluate", config, {}, work, resumable=False, on_event=on_event)
 
 
-def run_export(
-    scene: Scene, format_name: str, folder: Path | None = None, *, spz_version: int = 3, on_event: OnEvent = ignore
-) -> dict[str, Any]:
-    """Writes one file and measures, by reading it back and rendering held-out views, what the format lost.
-
-    Returns path, bytes, splats, `loss_db` and `fidelity_db` (see `Fidelity`).
-    """
-    from diorama.reconstruct.fidelity import measure_fidelity
-    from diorama.render.formats import FORMATS, read_splats, write_splats
-
-    if format_name not in FORMATS or not FORMATS[format_name].writes:
-        known = ", ".join(name for name, f in FORMATS.items() if f.writes)
-        raise InputError(f"--format {format_name} is not known; choose one of {known}.")
-    record = scene.require("train")
-    started = time.monotonic()
-    on_event(Started("export"))
-    target = folder if folder is not None else scene.root / "exports"
-    target.mkdir(parents=True, exist_ok=True)
-    path = target / f"{scene.root.resolve().name}{FORMATS[format_name].extension}"
-    splats = load_splats(scene)
-    options: dict[str, Any] = {"version": spz_version} if format_name == "spz" else {}
-    write_splats(splats, path, format_name, on_event=on_event, **options)
-    fidelity = measure_fidelity(
-        load_posed_scene(scene),
-        splats,
-        read_splats(path),
-        record.result["held_out"],
-        max_size_px=record.result["max_size_px"] or UNLIMITED_PX,
-    )
-    result = {
-        "format": format_name,
-        "path": str(path),
-        "bytes": path.stat().st_size,
-        "splats": len(splats),
-        "loss_db": fidelity.loss_db,
-        "fidelity_db": fidelity.fidelity_db,
-        "made_from": record.fingerprint,
-    }
-    if folder is None:
-        write_json(target / "exports.json", load_exports(scene) | {format_name: result})
-    on_event(Finished("export", time.monotonic() - started))
-    return result
-
-
-def export_when_stale(scene: Scene, format_name: str, *, on_event: OnEvent = ignore) -> None:
-    """Exports unless the file is there and was made from the present splats."""
-    made = load_exports(scene).get(format_name)
-    fresh = made and made.get("made_from") == scene.stages["train"].fingerprint and Path(made["path"]).is_file()
-    if not fresh:
-        run_export(scene, format_name, on_event=on_event)
-
-
 def evaluate_config(scene: Scene) -> EvaluateConfig:
     """Measures at the size, through the lens and on the background of the training: other numbers do not compare."""
     from diorama.reconstruct.evaluate import EvaluateConfig
@@ -261,7 +207,7 @@ def report_inputs(scene: Scene) -> ReportInputs:
         exports={
             name: made
             for name, made in load_exports(scene).items()
-            if "train" in current and made.get("made_from") == scene.stages["train"].fingerprint
+            if made.get("made_from") in {scene.stages[stage].fingerprint for stage in current}
         },
         timings_s={name: scene.stages[name].seconds for name in current},
         peak_memory_bytes=max((scene.stages[name].peak_memory_bytes for name in current), default=0),

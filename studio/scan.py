@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from . import pipeline
 from .commands import IngestOptions
 from .console import Console
+from .export import export_when_stale
 from .progress import duration
 from .scene import Scene, StageName
 
@@ -36,7 +37,7 @@ def scan(
             pipeline.run_report(scene)
         pipeline.run_train(scene, train_config, on_event=tell)
         for format_name in pipeline.EXPORT_FORMATS:
-            pipeline.export_when_stale(scene, format_name, on_event=tell)
+            export_when_stale(scene, format_name, on_event=tell)
         pipeline.run_evaluate(scene, pipeline.evaluate_config(scene), on_event=tell)
         report = pipeline.run_report(scene)
     return summary(scene, report, console)
@@ -82,17 +83,6 @@ def stage_evaluate(scene: Scene, models: Path | None, console: Console) -> dict[
         pipeline.run_evaluate(scene, config, on_event=tell)
         report = pipeline.run_report(scene)
     return summary(scene, report, console)
-
-
-def stage_export(
-    scene: Scene, format_name: str, folder: Path | None, spz_version: int, console: Console
-) -> dict[str, Any]:
-    with scene.lock(), console.progress(scene.root) as tell:
-        result = pipeline.run_export(scene, format_name, folder, spz_version=spz_version, on_event=tell)
-        if folder is None and scene.is_done("evaluate"):
-            pipeline.run_report(scene)
-    console.say(result["path"])
-    return result
 
 
 def summary(scene: Scene, report: Path, console: Console) -> dict[str, Any]:
