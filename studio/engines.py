@@ -21,10 +21,10 @@ ENGINES: tuple[Engine, ...] = get_args(Engine)
 Matrix = tuple[tuple[int, int, int], tuple[int, int, int], tuple[int, int, int]]
 
 SAME: Matrix = ((1, 0, 0), (0, 1, 0), (0, 0, 1))
-Y_DOWN: Matrix = ((1, 0, 0), (0, 0, -1), (0, 1, 0))
-"""x right, y down, z ahead: the frame of 3DGS files. Half a turn about x gives glTF's."""
-Y_DOWN_TURNED: Matrix = ((-1, 0, 0), (0, 0, -1), (0, -1, 0))
-"""The same turned round, so that half a turn about z gives glTF's."""
+Y_DOWN: Matrix = ((-1, 0, 0), (0, 0, -1), (0, -1, 0))
+"""y down, as most splat files are: half a turn about z, which SuperSplat makes, gives glTF's axes."""
+UNREAL: Matrix = ((1, 0, 0), (0, 0, -1), (0, 1, 0))
+"""x right, y down, z ahead, as COLMAP's cameras: what Unreal's plugins turn."""
 UNITY: Matrix = ((-1, 0, 0), (0, 0, 1), (0, -1, 0))
 """Unity's left-handed +y up, mirrored at x, as its glTF importers mirror."""
 
@@ -34,7 +34,7 @@ class Target:
     """How to deliver to one engine.
 
     splats: formats in order of liking, the first that Diorama writes is taken. sh_degree: exactly this many bands of
-    harmonics, or None for those there are. plain_header: no comment lines in a PLY.
+    harmonics, or None for those there are. plain_header: a PLY without comments, which not every plugin takes.
     max_faces, max_texture_px: what the first level and its textures are held to. max_splats: beyond it a warning.
     frame: the engine's, in words.
     """
@@ -63,7 +63,7 @@ TARGETS: dict[Engine, Target] = {
         title="Unreal Engine 5",
         frame="left-handed, +z up, centimetres; the importers turn and scale",
         splats=("ply",),
-        splats_from_export=Y_DOWN,
+        splats_from_export=UNREAL,
         mesh="glb",
         glb=GlbOptions(lods="none", collider="UCX_{name}_{part}"),
         max_faces=1_000_000,
@@ -113,7 +113,7 @@ Splats: {splats}
         title="Godot 4",
         frame="right-handed, +y up, metres",
         splats=("ply",),
-        splats_from_export=Y_DOWN_TURNED,
+        splats_from_export=Y_DOWN,
         mesh="glb",
         glb=GlbOptions(lods="none", collider="{name}_{part}-convcolonly"),
         max_faces=200_000,
@@ -167,11 +167,9 @@ Mesh: {mesh}
   three.js: GLTFLoader. Babylon.js: SceneLoader, which uses the levels of detail (MSFT_lod). PlayCanvas: a container
   asset. It arrives upright and in metres. The collider is the second scene of the file, "collider".
 Splats: {splats}
-  The file is x right, y down, z ahead, as splat files of 3DGS are.
-  three.js with Spark (github.com/sparkjsdev/spark): new SplatMesh({{url}}), then splats.rotation.x = Math.PI.
-  PlayCanvas: a gsplat asset, then entity.setLocalEulerAngles(180, 0, 0). SuperSplat turns it upright by itself, by half
-  a turn about z.
-  Half a turn about x puts the splats where the mesh is.
+  The file is y down, as most splat files are; half a turn about z sets it upright and where the mesh is.
+  three.js with Spark (github.com/sparkjsdev/spark): new SplatMesh({{url}}), then splats.rotation.z = Math.PI.
+  PlayCanvas: a gsplat asset, then entity.setLocalEulerAngles(0, 0, 180). SuperSplat makes that half turn by itself.
 Without any of that: diorama view SCENE --publish DIR writes a page that shows the scene.""",
     ),
     "visionos": Target(
@@ -193,8 +191,8 @@ Splats: {splats}
   visionOS 27: RealityKit's GaussianSplatComponent draws splats; Apple's sample "Gaussian splats on visionOS" shows how
   to fill its buffers from a PLY. Beta 1 took 200,000 splats at most.
   Earlier: MetalSplatter (github.com/scier/MetalSplatter) reads the PLY.
-  The file is x right, y down, z ahead, as splat files of 3DGS are: turn the entity by half a turn about x
-  (simd_quatf(angle: .pi, axis: [1, 0, 0])) and it stands upright where the mesh is.""",
+  The file is y down, as most splat files are: turn the entity by half a turn about z
+  (simd_quatf(angle: .pi, axis: [0, 0, 1])) and it stands upright where the mesh is.""",
     ),
 }
 

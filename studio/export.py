@@ -42,6 +42,8 @@ CAMERA_NAMES = {
     "transforms": "",
 }
 OPAQUE = 0.5
+OWN_FRAME = ("glb", "usd", "usdz")
+"""Formats of splats that say which way is up, and are turned to +y up by their writers."""
 
 
 @dataclass(frozen=True)
@@ -209,13 +211,14 @@ class _Job:
     def _splats(self, path: Path, form: str) -> dict[str, Any]:
         from diorama.reconstruct.fidelity import measure_fidelity
         from diorama.render.formats import read_splats, write_splats
-        from diorama.render.transform import swap_axes, transform_splats
+        from diorama.render.formats.meshes import Y_UP_FROM_Z_UP
+        from diorama.render.transform import swap_axes, transform_splats, with_up
 
         record = self.scene.require("train")
         splats = pipeline.load_splats(self.scene)
-        axes = self.target.axes if self.target else np.eye(3)
+        axes = self.target.axes if self.target and form not in OWN_FRAME else np.eye(3)
         moved = splats if self.origin == "keep" else transform_splats(splats, self.export_from_world)
-        moved = moved if np.array_equal(axes, np.eye(3)) else swap_axes(moved, axes)
+        moved = moved if np.array_equal(axes, np.eye(3)) else _swapped(moved, axes)
         moved = self._for_plugin(moved, form)
         options: dict[str, Any] = {"version": self.request.spz_version} if form == "spz" else {}
         write_splats(moved, path, form, on_event=self.on_event, **options)
@@ -224,6 +227,7 @@ class _Job:
             most = f"{self.target.title} draws about {self.target.max_splats:,} well"
             self.on_event(Warned("export", f"{len(moved):,} splats, and {most}; train with --max-splats."))
         back = read_splats(path)
+        back = with_up(back, "+z") if form in OWN_FRAME else back
         back = back if np.array_equal(axes, np.eye(3)) else swap_axes(back, axes.T)
         back = back if self.origin == "keep" else transform_splats(back, self.export_from_world.inverse())
         if self.target and self.target.plain_header:
@@ -235,7 +239,9 @@ class _Job:
             record.result["held_out"],
             max_size_px=record.result["max_size_px"] or pipeline.UNLIMITED_PX,
         )
-        frame = self._frame(axes, "+z up, as the scene's world")
+        frame = self._frame(axes, "right-handed, +z up")
+        if form in OWN_FRAME:
+            axes, frame = Y_UP_FROM_Z_UP, "right-handed, +y up: (x, z, -y) of the export frame"
         return {
             "splats": len(splats),
             "loss_db": fidelity.loss_db,
@@ -248,14 +254,14 @@ class _Job:
         if self.target is None or form != "ply":
             return splats
         if self.target.plain_header:
-            splats = dataclasses.replace(splats, is_antialiased=False)
+            splats = dataclasses.replace(splats, is_antialiased=False, up="-y")  # what need not be said
         if self.target.sh_degree is not None and splats.sh_degree < self.target.sh_degree:
             missing = (self.target.sh_degree + 1) ** 2 - splats.sh.shape[1]
             splats = dataclasses.replace(splats, sh=np.pad(splats.sh, ((0, 0), (0, missing), (0, 0))))
         return splats
 
     def _frame(self, axes: Array, plain: str) -> str:
-        if self.target is None:
+        if self.target is None or np.array_equal(axes, np.eye(3)):
             return plain
         words = [f"{'-' if row.sum() < 0 else ''}{'xyz'[int(np.abs(row).argmax())]}" for row in axes]
         return f"(x, y, z) of the file is ({', '.join(words)}) of the export frame, for {self.target.title}"
@@ -347,6 +353,16 @@ class _Job:
         path = self.folder / f"IMPORT-{engine}.txt"
         path.write_text(import_notes(engine, facts), encoding="utf-8")
         return path
+
+
+def _swapped(splats: Splats, axes: Array) -> Splats:
+    """Splats of the export frame in an engine's axes, which may be a mirror; they know what is up there."""
+    from diorama.render.splats import Up
+    from diorama.render.transform import swap_axes
+
+    names: dict[tuple[int, ...], Up] = {(0, 0, 1): "+z", (0, -1, 0): "-y", (0, 1, 0): "+y"}
+    up = names[tuple(int(v) for v in axes @ [0, 0, 1])]
+    return dataclasses.replace(swap_axes(splats, axes), up=up)
 
 
 def _on_map(points: SparsePoints, gps: Any) -> tuple[SparsePoints, str | None, int | None]:

@@ -90,6 +90,10 @@ def parse_header(file: BinaryIO, path: Path) -> Header:
 
 
 def header_start(splats: Splats) -> list[str]:
-    """The first lines of the header of a PLY of splats, with what Diorama says in comments."""
-    lines = ["ply", "format binary_little_endian 1.0", f"comment {UP} {splats.up}"]
+    """The first lines of the header of a PLY of splats, with what Diorama says in comments.
+
+    What every reader supposes is not said: some plugins of engines take no comments.
+    """
+    lines = ["ply", "format binary_little_endian 1.0"]
+    lines += [f"comment {UP} {splats.up}"] if splats.up != UP_IN_FILES else []
     return [*lines, f"comment {ANTIALIASED}"] if splats.is_antialiased else lines

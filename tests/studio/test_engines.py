@@ -19,14 +19,14 @@ Array = npt.NDArray[np.float64]
 
 # From a splat file's numbers to the engine's coordinates in metres, as read in the sources that the notes name: Unreal
 # (Italink's plugin): 100 * (x, -z, -y); Unity (aras-p's): as they are; Godot (gdgs): half a turn about z; Blender
-# (KIRI's): as they are; web and visionOS: the half turn about x that the notes ask for.
+# (KIRI's): as they are; web and visionOS: the half turn about z that the notes ask for.
 FROM_SPLAT_FILE: dict[Engine, Array] = {
     "unreal": np.array([[1.0, 0, 0], [0, 0, -1], [0, -1, 0]]),
     "unity": np.eye(3),
     "godot": np.diag([-1.0, -1, 1]),
     "blender": np.eye(3),
-    "web": np.diag([1.0, -1, -1]),
-    "visionos": np.diag([1.0, -1, -1]),
+    "web": np.diag([-1.0, -1, 1]),
+    "visionos": np.diag([-1.0, -1, 1]),
 }
 # From glTF (or USD with +y up) to the engine's coordinates in metres: Unreal's Interchange swaps y and z, Unity's
 # glTFast mirrors x, Blender turns +y up to +z up, the others take it as it is.
