@@ -18,12 +18,12 @@ from diorama.capture.files import write_json
 
 from . import pipeline
 from .engines import TARGETS, Engine, Target, import_notes
+from .meshing import has_mesh, load_mesh
 from .origin import IN_WORDS, Chain, Origin, export_from_world
 from .scene import Scene
 
 if TYPE_CHECKING:
     from diorama.capture.types import PosedScene, SparsePoints
-    from diorama.render.mesh import MeshAsset
     from diorama.render.splats import Splats
 
 Array = npt.NDArray[np.float64]
@@ -141,23 +141,10 @@ def _for_engine(scene: Scene, engine: Engine, what: What | None) -> list[tuple[W
     if what is not None:
         return [(what, chosen[what])]
     there: list[tuple[What, str]] = [("splats", chosen["splats"])] if scene.is_done("train") else []
-    there += [("mesh", chosen["mesh"])] if mesh_path(scene).is_file() else []
+    there += [("mesh", chosen["mesh"])] if has_mesh(scene) else []
     if not there:
         scene.require("train")  # says what to run
     return there
-
-
-def mesh_path(scene: Scene) -> Path:
-    return scene.root / "mesh" / "mesh.glb"
-
-
-def load_mesh(scene: Scene) -> MeshAsset:
-    """The scene's mesh in its world. Raises InputError that names the command to run where there is none."""
-    from diorama.render.formats.meshes import read_glb
-
-    if not mesh_path(scene).is_file():
-        raise InputError(f"{scene.root} has no mesh yet; run: diorama mesh {scene.root}")
-    return read_glb(mesh_path(scene))
 
 
 class _Job:
@@ -197,7 +184,9 @@ class _Job:
 
     def _made_from(self, what: What) -> str:
         """The fingerprint of the stage whose result is exported."""
-        trained = what == "splats" or (what != "cameras" and self.scene.is_done("train"))
+        if what == "mesh" and self.scene.is_done("mesh"):
+            return self.scene.stages["mesh"].fingerprint
+        trained = what == "splats" or (what == "points" and self.scene.is_done("train"))
         return self.scene.require("train" if trained else "pose").fingerprint
 
     def _sidecar(self, path: Path, linear: Array, frame: str, **more: Any) -> str:

@@ -57,14 +57,17 @@ def depth_maps_of(scene: Scene, posed: PosedScene) -> tuple[Mapping[str, DepthMa
     return DepthMaps(posed.capture.images.parent / "depth"), "capture"
 
 
+def has_mesh(scene: Scene) -> bool:
+    return (scene.root / "mesh" / MESH_FILE).is_file()
+
+
 def load_mesh(scene: Scene) -> MeshAsset:
     """Raises InputError when the stage `mesh` has not been run."""
     from diorama.render.formats.meshes import read_glb
 
-    path = scene.root / "mesh" / MESH_FILE
-    if not path.is_file():
+    if not has_mesh(scene):
         raise InputError(f"{scene.root} has no mesh yet; run: diorama mesh {scene.root}")
-    return read_glb(path)
+    return read_glb(scene.root / "mesh" / MESH_FILE)
 
 
 def _checked(posed: PosedScene, mesh: Mesh, out: Path, tell: OnEvent) -> dict[str, Any]:
