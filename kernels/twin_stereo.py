@@ -16,6 +16,7 @@ from ._stereo import MISSING, Bytes, Floats, Ints, StereoField, StereoView, Swee
 MOST_DISAGREEMENT = 3.0
 VIEW_SIGMA = 0.3
 LEAST_SAY = 1e-3
+TOO_LITTLE = 0.03
 STEEPEST = 6.0
 
 F = np.float32
@@ -152,12 +153,16 @@ def at_offset(x: Floats, y: Floats, offset: Ints) -> tuple[npt.NDArray[np.int64]
 
 
 def weigh_views(view_costs: Floats, x: Floats, y: Floats) -> Floats:
-    """(V, H, W), summing to 1: the mean of exp(-c^2 / (2 sigma^2)) over a pixel and the four around it."""
+    """(V, H, W), summing to 1: the mean of exp(-c^2 / (2 sigma^2)) over a pixel and the four around it.
+
+    Views of less than `TOO_LITTLE` of the sum have none: the native code does not look at them.
+    """
     say = np.zeros_like(view_costs)
     for offset in np.array([(0, 0), (-1, 0), (1, 0), (0, -1), (0, 1)]):
         row, column = at_offset(x, y, offset)
         say += np.exp(view_costs[:, row, column] ** 2 * F(-0.5 / VIEW_SIGMA**2))
     say = say * F(0.2) + F(LEAST_SAY)
+    say = np.where(say >= F(TOO_LITTLE) * say.sum(0), say, F(0))
     shares: Floats = say / say.sum(0)
     return shares
 

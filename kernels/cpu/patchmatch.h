@@ -15,6 +15,7 @@ constexpr float kMissing = 1.f;          // cost of a view that does not see the
 constexpr float kMostDisagreement = 3.f; // pixels
 constexpr float kViewSigma = 0.3f;       // cost at which a view's say has fallen to exp(-1/2)
 constexpr float kLeastSay = 1e-3f;
+constexpr float kTooLittle = 0.03f;      // a smaller share of the say is none: the view need not be looked at
 constexpr float kSteepest = 6.f;         // tangent of the angle between a plane's normal and the axis, about
 
 struct SlantedPlane {
@@ -161,6 +162,7 @@ class StereoSweep {
     start(best);
     for (int r = 0; r < job_.region_count; ++r) attempt(taken_over(r), best);
     for (int k = 0; k < job_.options.refinements; ++k) attempt(stepped(best.plane, k), best);
+    ask_the_others(best);
     write(best, wanted, count);
   }
 
@@ -201,15 +203,30 @@ class StereoSweep {
       say_[v] = say * .2f + kLeastSay;
       total = total + say_[v];
     }
-    for (int v = 0; v < job_.view_count; ++v) say_[v] = say_[v] / total;
+    Floats kept = zeros();
+    for (int v = 0; v < job_.view_count; ++v) {
+      say_[v] = keep(at_least(say_[v], kTooLittle * total), say_[v]);
+      kept = kept + say_[v];
+    }
+    for (int v = 0; v < job_.view_count; ++v) {
+      say_[v] = say_[v] / kept;
+      asked_[v] = any(greater(say_[v], zeros()));
+    }
   }
 
   void evaluate(Tried& t) const {
     t.cost = zeros();
     for (int v = 0; v < job_.view_count; ++v) {
+      if (!asked_[v]) continue;
       t.views[v] = view_cost(job_, job_.views[v], window_, t.plane, px_, py_);
       t.cost = t.cost + say_[v] * t.views[v];
     }
+  }
+
+  // Views that were not asked about each try are asked about the best: one day they may have a say.
+  void ask_the_others(Tried& best) const {
+    for (int v = 0; v < job_.view_count; ++v)
+      if (!asked_[v]) best.views[v] = view_cost(job_, job_.views[v], window_, best.plane, px_, py_);
   }
 
   SlantedPlane held(SlantedPlane p) const {
@@ -280,7 +297,8 @@ class StereoSweep {
     best.plane.rho = choose(better, t.plane.rho, best.plane.rho);
     best.plane.gx = choose(better, t.plane.gx, best.plane.gx);
     best.plane.gy = choose(better, t.plane.gy, best.plane.gy);
-    for (int v = 0; v < job_.view_count; ++v) best.views[v] = choose(better, t.views[v], best.views[v]);
+    for (int v = 0; v < job_.view_count; ++v)
+      if (asked_[v]) best.views[v] = choose(better, t.views[v], best.views[v]);
   }
 
   // Lanes that are not wanted keep what the sweep before said.
@@ -314,6 +332,7 @@ class StereoSweep {
   Floats px_, py_;
   StereoWindow window_;
   Floats say_[kMaxStereoViews];
+  bool asked_[kMaxStereoViews];
 };
 
 void stereo_sweep(Pool& pool, const StereoJob& job) {

@@ -26,9 +26,9 @@ class MvsConfig:
 
     max_size_px: longer side of the pictures that are compared, and of the maps; photos are never enlarged.
     neighbours: photos each photo is compared with, 1 to 16.
-    seed: of the random planes; the same seed gives the same maps on any machine with the same instruction set.
+    seed: of the random planes; the same seed gives the same maps on any number of threads.
     sweeps_coarse, sweeps_middle, sweeps_fine: of PatchMatch at the smallest size, those between and the largest.
-    sweeps_geometric: at the largest size with the neighbours' depth taken into account; 0 for none.
+    sweeps_geometric: at the largest size, with the neighbours' depth taken into account.
     window_px, window_step_px: half width of the compared window and the spacing of its samples.
     color_sigma: grey levels by which a window's pixel may differ from its centre and still count for exp(-1).
     noise: grey levels of noise; windows with less contrast are not matched.
@@ -36,17 +36,29 @@ class MvsConfig:
     """
 
     max_size_px: int = 640
-    neighbours: int = 5
+    neighbours: int = 8
     seed: int = 0
     sweeps_coarse: int = 8
     sweeps_middle: int = 3
     sweeps_fine: int = 2
     sweeps_geometric: int = 2
-    window_px: int = 5
+    window_px: int = 4
     window_step_px: int = 2
     color_sigma: float = 12.0
     noise: float = 2.0
     geometric_weight: float = 0.1
+
+    def __post_init__(self) -> None:
+        ranges = {
+            "max_size_px": (1, 4000), "neighbours": (1, 16), "sweeps_coarse": (1, 50), "sweeps_middle": (1, 50),
+            "sweeps_fine": (1, 50), "sweeps_geometric": (1, 50), "window_px": (1, 20), "window_step_px": (1, 20),
+            "color_sigma": (0.1, 1e4), "noise": (0.1, 1e3), "geometric_weight": (0.0, 100.0),
+        }  # fmt: skip
+        for name, (low, high) in ranges.items():
+            if not low <= getattr(self, name) <= high:
+                raise ValueError(f"{name} is {getattr(self, name)}, expected {low} to {high}")
+        if self.window_px // self.window_step_px > 5:
+            raise ValueError(f"a window of {self.window_px} px takes too many samples at {self.window_step_px} px")
 
 
 @dataclass(frozen=True, eq=False)

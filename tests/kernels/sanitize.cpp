@@ -324,6 +324,57 @@ void failures() {
   require(thrown, "an exception in a worker was lost");
 }
 
+// Two sweeps of stereo over a picture, with every kind of plane, matrix and number among what is read.
+void stereo(const Level& level, int width, int height, int views, bool hostile) {
+  std::mt19937 random(static_cast<unsigned>(width * 31 + height));
+  std::uniform_real_distribution<float> uniform;
+  constexpr int kPad = 5;
+  const std::size_t size = static_cast<std::size_t>(width) * height;
+  const int stride = width + 2 * kPad + 16;
+  std::vector<float> gray(static_cast<std::size_t>(stride) * (height + 2 * kPad), -1e4f);
+  for (float& g : gray) g = 255 * uniform(random);
+  std::vector<std::uint8_t> keep(size);
+  for (auto& k : keep) k = uniform(random) > .2f;
+  std::vector<float> from((4 + views) * size), to((4 + views) * size), depth(35);
+  for (float& f : from) f = uniform(random);
+  for (float& d : depth) d = uniform(random) - .3f;
+  if (hostile)
+    for (std::size_t i = 0; i < from.size(); i += 7) from[i] = i % 2 ? kNaN : i % 3 ? kInfinity : -3e38f;
+  const std::vector<std::uint32_t> quads(35, 0x40302010u);   // 7 by 5
+  std::vector<StereoView> seen(views);
+  for (int v = 0; v < views; ++v) {
+    seen[v].width = 7, seen[v].height = 5, seen[v].quads = quads.data();
+    for (int k = 0; k < 9; ++k) seen[v].warp[k] = seen[v].back_warp[k] = k % 4 ? 0.f : 1.f;
+    seen[v].shift[0] = 2.f * v - 1, seen[v].back_shift[0] = 1 - 2.f * v;
+    if (v % 2) seen[v].inverse_depth = depth.data();
+    if (hostile && v > 1) seen[v].warp[v % 9] = v % 2 ? kNaN : 3e38f;
+  }
+  const std::int32_t samples[] = {-5, -5, 5, 5, 0, 0, 3, -4}, regions[] = {0, -1, -24, 30, 1, 0, 40, 2};
+  StereoJob job;
+  job.width = width, job.height = height, job.gray = gray.data(), job.stride = stride, job.pad = kPad;
+  job.keep = keep.data(), job.samples = samples, job.sample_count = 4, job.regions = regions;
+  job.region_count = 2, job.region_size = 2, job.views = seen.data(), job.view_count = views;
+  job.options.rho_low = .1f, job.options.geometric_weight = .1f, job.options.refinements = 4;
+  job.options.step_rho = hostile ? kInfinity : .1f, job.options.seed = 0xFFFFFFFFu;
+  for (int sweep = 0; sweep < 2; ++sweep) {
+    job.from = {from.data(), from.data() + 3 * size, from.data() + 4 * size};
+    job.to = {to.data(), to.data() + 3 * size, to.data() + 4 * size};
+    job.options.fresh = sweep == 0, job.options.sweep = static_cast<std::uint32_t>(sweep);
+    Turn turn;
+    level.stereo.sweep(turn.pool(), job);
+    from.swap(to);
+  }
+}
+
+void stereos(const Level& level) {
+  for (const bool hostile : {false, true}) {
+    stereo(level, 1, 1, 1, hostile);
+    stereo(level, 37, 19, 4, hostile);
+    stereo(level, 16, 3, 16, hostile);
+    stereo(level, 3, 40, 2, hostile);
+  }
+}
+
 // Mistakes on purpose.
 int make_mistake(const std::string& which) {
   if (which == "overflow") {
@@ -361,6 +412,7 @@ int main(int argc, char** argv) {
       ordinary(*level);
       degenerate(*level);
       strips(*level);
+      stereos(*level);
       failures();
     }
     together(*level);

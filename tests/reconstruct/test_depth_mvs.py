@@ -98,9 +98,10 @@ def test_two_photos_are_enough_and_one_is_not(tmp_path: Path) -> None:
 
 
 def test_a_blank_wall_is_not_trusted(tmp_path: Path) -> None:
+    """Although all maps agree on it: they begin at the depth of the same sparse points."""
     scene = wall_scene(tmp_path, [CAMERA] * 4, sideways(4), look=Look(contrast=0.0))
     for map_ in estimated(scene, names=["0.png"]).values():
-        assert np.isfinite(map_.depth).all() and map_.confidence.max() < 0.5 and map_.confidence.mean() < 0.2
+        assert np.isfinite(map_.depth).all() and not map_.confidence.any()
 
 
 def test_masks_are_honoured(tmp_path: Path) -> None:
@@ -219,6 +220,12 @@ def test_a_capture_apps_depth_is_where_the_search_begins(tmp_path: Path, camera:
     truth = 100 * wall_depth(straight, poses[1])[row, column]
     assert len(limits.depths) > 100 and row.min() > 12 and np.abs(limits.depths / truth - 1).max() < 0.03
     assert run._limits("0.png").far == run._overlap.depth_range("0.png").far  # no map came with that one
+
+
+def test_settings_out_of_range_are_refused() -> None:
+    for name, value in (("neighbours", 17), ("max_size_px", 0), ("noise", 0.0), ("window_px", 13), ("sweeps_fine", 0)):
+        with pytest.raises(ValueError, match=name if name != "window_px" else "window"):
+            replace(QUICK, **{name: value})
 
 
 def test_neighbours_are_near_but_not_too_near(tmp_path: Path) -> None:
