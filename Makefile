@@ -14,7 +14,7 @@ help:
 	@echo "make demo       install into .venv, render demo footage, scan it, say where to look"
 	@echo "make test       ruff, mypy --strict, C++ warnings as errors, all tests"
 	@echo "make test-slow  what takes longer: sanitizers, wheels, end-to-end scans"
-	@echo "make outside    Blender and Khronos' validator into build/outside, for the slow tests"
+	@echo "make outside    Blender, usdchecker, Khronos' validator into build/outside, for the slow tests"
 	@echo "make gpu-check  tests and benchmark on a CUDA device, into docs/benchmarks.md"
 	@echo "make bench      benchmarks; prints what docs/benchmarks.md states"
 	@echo "make lint       ruff and mypy    make format  ruff format"
@@ -82,6 +82,9 @@ outside: dev
 	@test -x $(OUTSIDE)/blender/bin/python || { $(BIN)/python -m venv $(OUTSIDE)/blender && \
 	  $(OUTSIDE)/blender/bin/python -m pip install --quiet --disable-pip-version-check --only-binary :all: 'bpy>=5.0,<5.1'; } \
 	  || { rm -rf $(OUTSIDE)/blender; echo "No Blender module for this Python: its tests will be skipped"; }
+	@test -x $(OUTSIDE)/usd/bin/python || { $(BIN)/python -m venv $(OUTSIDE)/usd && \
+	  $(OUTSIDE)/usd/bin/python -m pip install --quiet --disable-pip-version-check --only-binary :all: usd-core==25.5.1; } \
+	  || { rm -rf $(OUTSIDE)/usd; echo "No usd-core 25.5 for this Python: usdchecker's tests will be skipped"; }
 	@test -d $(OUTSIDE)/node_modules/gltf-validator || { command -v npm >/dev/null && \
 	  npm install --silent --no-fund --no-audit --prefix $(OUTSIDE) gltf-validator@2.0.0-dev.3.10 >/dev/null; } \
 	  || echo "No npm or no gltf-validator: its tests will be skipped"

@@ -79,3 +79,21 @@ def khronos() -> Callable[[Path], dict[str, Any]]:
         return report
 
     return validate
+
+
+@pytest.fixture(scope="session")
+def usdchecker() -> Callable[[Path], dict[str, list[str]]]:
+    """What usdchecker's rules say about a USD file, `plain` and with those for Apple's platforms, `arkit`."""
+    python = OUTSIDE / "usd" / "bin" / "python"
+    if not python.is_file():
+        pytest.skip(f"a usd-core with usdchecker's rules is not in {python.parents[1]} (make outside)")
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+
+    def check(path: Path) -> dict[str, list[str]]:
+        command = [str(python), str(HERE / "usd_check.py"), str(path)]
+        ran = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, env=environment)
+        assert ran.returncode == 0, ran.stderr
+        found: dict[str, list[str]] = json.loads(ran.stdout)
+        return found
+
+    return check

@@ -105,3 +105,19 @@ def test_khronos_does_complain(tmp_path: Path, khronos: Callable[[Path], dict[st
     data = (tmp_path / "a.glb").read_bytes()
     (tmp_path / "b.glb").write_bytes(data.replace(b'"VEC3"', b'"VEC2"', 1))
     assert khronos(tmp_path / "b.glb")["issues"]["numErrors"] > 0
+
+
+@pytest.mark.parametrize("suffix", ["usdz", "usda", "usdc"])
+def test_usdchecker_has_nothing_to_say(
+    tmp_path: Path, usdchecker: Callable[[Path], dict[str, list[str]]], suffix: str
+) -> None:
+    write_mesh(assets.asset(), tmp_path / f"a.{suffix}", "usdz" if suffix == "usdz" else "usd")
+    assert usdchecker(tmp_path / f"a.{suffix}") == {"plain": [], "arkit": []}
+
+
+def test_usdchecker_does_complain(tmp_path: Path, usdchecker: Callable[[Path], dict[str, list[str]]]) -> None:
+    write_mesh(assets.asset(), tmp_path / "a.usda", "usd")
+    text = (tmp_path / "a.usda").read_text()
+    (tmp_path / "b.usda").write_text(text.replace('upAxis = "Y"', 'upAxis = "Z"').replace('defaultPrim = "a"', ""))
+    found = usdchecker(tmp_path / "b.usda")
+    assert found["plain"] and any("upAxis" in c for c in found["arkit"])
