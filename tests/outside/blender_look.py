@@ -51,6 +51,15 @@ def triangles() -> tuple[np.ndarray, np.ndarray]:
     return np.array(corners).reshape(-1, 3, 3), np.array(uvs).reshape(-1, 3, 2)
 
 
+def vertices() -> dict[str, object]:
+    """Of all meshes: the box around their vertices, and the names of what vertices carry."""
+    things = [t for t in bpy.context.scene.objects if t.type == "MESH"]
+    points = np.array([list(t.matrix_world @ v.co) for t in things for v in t.data.vertices]).reshape(-1, 3)
+    names = sorted({a.name for t in things for a in t.data.attributes})
+    box = [points.min(0).tolist(), points.max(0).tolist()] if len(points) else None
+    return {"count": len(points), "box": box, "attributes": names}
+
+
 def pictures() -> tuple[np.ndarray, int]:
     """The picture behind the base colour of the first material that has one, and how many normal maps there are."""
     base, normal_maps = np.zeros((0, 0, 3)), 0
@@ -130,7 +139,7 @@ def main() -> None:
     corners, uvs = triangles()
     base, normal_maps = pictures()
     names = sorted(thing.name for thing in bpy.context.scene.objects)
-    facts = {"objects": names, "normal_maps": normal_maps, "cameras": cameras()}
+    facts = {"objects": names, "normal_maps": normal_maps, "cameras": cameras(), "vertices": vertices()}
     np.savez(out, corners=corners, uvs=uvs, picture=base, facts=np.array(json.dumps(facts)))
     if len(corners):
         render(corners, picture, float(sys.argv[4]) if len(sys.argv) > 4 else 35.0)

@@ -164,6 +164,27 @@ def test_the_command(scanned: Path, tmp_path: Path) -> None:
     assert "({:.4f}, {:.4f}, {:.4f})".format(*(np.array([-1, -1, 1]) * means)) in note
 
 
+def test_a_laz_with_gps_is_on_the_map(scene_folder: Path, tmp_path: Path) -> None:
+    import laspy
+
+    folder = tmp_path / "yard"
+    shutil.copytree(scene_folder, folder)
+    poses = json.loads((folder / "poses" / "poses.json").read_text())
+    gps = {"latitude_deg": 45.0, "longitude_deg": 15.0, "altitude_m": 120.0}
+    (folder / "poses" / "poses.json").write_text(json.dumps(poses | {"is_metric": True, "georeference": gps}))
+    made = exported(folder, tmp_path / "map", format="laz")
+    assert made["epsg"] == 32633
+    on_map = laspy.read(made["path"])
+    local = exported(folder, tmp_path / "local", format="laz", origin="centre")
+    assert "epsg" not in local and np.abs(laspy.read(local["path"]).xyz).max() < 1e4
+    world = laspy.read(exported(scene_folder, tmp_path / "world", format="laz")["path"]).xyz
+    # on the central meridian: 0.9996 times metres east and north, and 4982950.400 m north of the equator
+    near = np.linalg.norm(world, axis=1) < 50
+    wanted = world[near] * [0.9996, 0.9996, 1] + [500_000, 4_982_950.400, 120]
+    np.testing.assert_allclose(on_map.xyz[near], wanted, atol=0.02)
+    assert json.loads(Path(made["sidecar"]).read_text())["georeference"]["utm"]["epsg"] == 32633
+
+
 def test_meshes_are_held_to_a_size() -> None:
     told: list[Warned] = []
 

@@ -189,12 +189,13 @@ class _Reader:
         self.elements = 0
 
     def asset(self) -> MeshAsset:
-        needed = set(self.source.top.texts("extensionsRequired")) - {"MSFT_lod", "KHR_texture_transform"}
+        needed, used = (set(self.source.top.texts(f"extensions{word}")) for word in ("Required", "Used"))
         packed = needed & {"KHR_draco_mesh_compression", "EXT_meshopt_compression", "KHR_meshopt_compression"}
         if packed:
-            raise InputError(
-                f"{self.path} is compressed with {sorted(packed)[0]}, which Diorama does not read; export it without."
-            )
+            name = min(packed)
+            raise InputError(f"{self.path} is compressed with {name}, which Diorama does not read; export it without.")
+        if "KHR_texture_transform" in used:
+            self.on_event(Warned("import", f"{self.path.name}: its textures are shifted in a way that is not read."))
         scenes = self.source.entries("scenes")
         if not scenes:
             raise damaged(self.path, "it has no scene")
