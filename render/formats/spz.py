@@ -74,6 +74,7 @@ MAX_FIXED = (1 << 23) - 1
 SMALLEST_THREE_STEP = math.sqrt(0.5) / 511
 SH_COUNTS = (0, 3, 8, 15, 24)
 GZIP_BLOCK = 1 << 20
+SH_BLOCK = 1 << 12  # what a processor keeps at hand
 ZSTD_LEVEL = 9
 GZIP_LEVEL = 5  # twice as fast as 6 for a hundredth more bytes
 ADAPTIVE_COUNT = 10_000
@@ -320,9 +321,11 @@ def encode_quats(quats: Floats) -> Bytes:
 def encode_sh(sh: Floats, buckets: npt.NDArray[np.float32]) -> Bytes:
     """Coefficients (N, K - 1, 3) as bytes, 1/128 each, rounded to `buckets` (N or 1, 2) of degree 1 and the rest."""
     result = np.empty(sh.shape, np.uint8)
-    for part, bucket in ((slice(0, 3), buckets[:, 0]), (slice(3, None), buckets[:, 1])):
-        step = bucket[:, None, None]
-        result[:, part] = to_byte(np.rint(sh[:, part] * (np.float32(128) / step)) * step + np.float32(128))
+    steps = np.broadcast_to(buckets, (len(sh), 2))[:, :, None, None]
+    for start in range(0, len(sh), SH_BLOCK):
+        rows = slice(start, start + SH_BLOCK)
+        for part, step in ((slice(0, 3), steps[rows, 0]), (slice(3, None), steps[rows, 1])):
+            result[rows, part] = to_byte(np.rint(sh[rows, part] * (np.float32(128) / step)) * step + np.float32(128))
     return result.reshape(-1)
 
 
