@@ -2,10 +2,10 @@
 
     python bench/convert.py [--splats N] [--ply FILE] [--formats spz,sog,...] [--json]
 
-Every conversion is `diorama convert` in a process of its own; time and peak memory are the system's figures for it, start
-of Python included. Without --ply the scene is made: splats on the surfaces of the synthetic terrace in the numbers that
-training leaves (colours from the surface, harmonics of falling size, anisotropic and mostly flat). `likeness` is the
-PSNR between renderings of the PLY and of the file read back, over four views, by our rasterizer.
+Every conversion is `diorama convert` in a process of its own; time and peak memory are the system's figures for it,
+start of Python included. Without --ply the scene is made: splats on the surfaces of the synthetic terrace in the
+numbers that training leaves (colours from the surface, harmonics of falling size, anisotropic and mostly flat).
+`likeness` is the PSNR between renderings of the PLY and of the file read back, over four views, by our rasterizer.
 """
 
 from __future__ import annotations
