@@ -29,17 +29,6 @@ TEXTURED_GRAY_LEVELS, SEEN_BY = 3.0, 3
 SURE_POINT_VIEWS, SURE_POINT_PX = 3, 1.0
 
 
-@dataclass(frozen=True, eq=False)
-class Judged:
-    """Pixels (or points) of some frames: relative errors and confidence, flat, and what took how long."""
-
-    error: np.ndarray
-    confidence: np.ndarray
-    counts: np.ndarray
-    known: float
-    seconds: list[float]
-
-
 def auc(right: np.ndarray, score: np.ndarray) -> float:
     """The chance that something right is trusted more than something wrong."""
     from scipy.stats import rankdata
@@ -61,16 +50,46 @@ def row(name: str, error: np.ndarray, confidence: np.ndarray) -> str:
 HEAD = f"| what | pixels | median error | within 1 % | within 5 % | AUC at 1 % | AUC at the median |\n{'|---' * 7}|"
 
 
-def timed(estimator: MultiViewStereo, scene: PosedScene, names: Sequence[str]) -> Iterator[tuple[str, DepthMap, float]]:
-    began = time.monotonic()
-    for name, map_ in estimator.estimate(scene, names):
-        yield name, map_, time.monotonic() - began
-        began = time.monotonic()
+class Clock:
+    """Seconds that estimating all frames of a scene took, wall and processor."""
+
+    def __init__(self) -> None:
+        self.wall = self.busy = 0.0
+        self.frames = 0
+
+    def estimate(self, scene: PosedScene, wanted: Sequence[str], size: int) -> Iterator[tuple[str, DepthMap]]:
+        """Every frame is estimated, as a scan would; those wanted are handed on."""
+        maps = MultiViewStereo(MvsConfig(max_size_px=size)).estimate(scene)
+        while True:
+            wall, busy = time.monotonic(), time.process_time()
+            found = next(maps, None)
+            self.wall += time.monotonic() - wall
+            self.busy += time.process_time() - busy
+            if found is None:
+                return
+            self.frames += 1
+            if found[0] in wanted:
+                yield found
+
+    def __str__(self) -> str:
+        each = f"{self.wall / self.frames:.2f} s each, {self.busy / self.frames:.2f} s of one core"
+        return f"{self.frames} frames in {self.wall:.1f} s: {each}"
+
+
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """Pixels (or points) of some frames: relative errors and confidence, flat, and how long it took."""
+
+    error: np.ndarray
+    confidence: np.ndarray
+    counts: np.ndarray
+    known: float
+    clock: Clock
 
 
 def judge_synthetic(scene: PosedScene, place: SyntheticScene, names: Sequence[str], size: int) -> Judged:
-    errors, sure, counts, known, seconds = [], [], [], [], []
-    for name, map_, took in timed(MultiViewStereo(MvsConfig(max_size_px=size)), scene, names):
+    errors, sure, counts, known, clock = [], [], [], [], Clock()
+    for name, map_ in clock.estimate(scene, names, size):
         height, width = map_.depth.shape
         camera = scene.cameras[1].scaled(width, height)
         rgb, truth = place.render(camera, scene.cam_from_world[name], samples=1)
@@ -80,8 +99,7 @@ def judge_synthetic(scene: PosedScene, place: SyntheticScene, names: Sequence[st
         sure.append(map_.confidence[there])
         counts.append(good[there])
         known.append(there.sum() / (truth > 0).sum())
-        seconds.append(took)
-    return Judged(np.concatenate(errors), np.concatenate(sure), np.concatenate(counts), float(np.mean(known)), seconds)
+    return Judged(np.concatenate(errors), np.concatenate(sure), np.concatenate(counts), float(np.mean(known)), clock)
 
 
 def textured(rgb: np.ndarray) -> np.ndarray:
@@ -130,8 +148,8 @@ def judge_real(scene: PosedScene, count: int, size: int, pictures: Path | None) 
     sharp = (scene.points.track_length >= SURE_POINT_VIEWS) & (scene.points.error_px < SURE_POINT_PX) & hidden
     names = [f.name for f in scene.registered]
     names = names[:: max(1, len(names) // count)][:count]
-    errors, sure, known, seconds = [], [], [], []
-    for name, map_, took in timed(MultiViewStereo(MvsConfig(max_size_px=size)), known_scene, names):
+    errors, sure, known, clock = [], [], [], Clock()
+    for name, map_ in clock.estimate(known_scene, names, size):
         height, width = map_.depth.shape
         ids = scene.visible[name][sharp[scene.visible[name]]]
         points = scene.cam_from_world[name].apply(scene.points.xyz[ids])
@@ -141,12 +159,11 @@ def judge_real(scene: PosedScene, count: int, size: int, pictures: Path | None) 
         errors.append(np.abs(depth / points[:, 2] - 1)[depth > 0])
         sure.append(map_.confidence[line, column][depth > 0])
         known.append(float((map_.confidence > 0.5).mean()))
-        seconds.append(took)
         if pictures is not None:
             pictures.mkdir(parents=True, exist_ok=True)
             picture(map_).save(pictures / f"{Path(name).stem}.png")
     error = np.concatenate(errors)
-    return Judged(error, np.concatenate(sure), np.ones(len(error), bool), float(np.mean(known)), seconds)
+    return Judged(error, np.concatenate(sure), np.ones(len(error), bool), float(np.mean(known)), clock)
 
 
 def picture(map_: DepthMap):
@@ -163,11 +180,6 @@ def picture(map_: DepthMap):
     return PIL.Image.fromarray((np.concatenate([colours, normals], 1) * 255).astype(np.uint8))
 
 
-def took(seconds: list[float], names: int) -> str:
-    """The first frame waits for the drafts of its neighbours; later ones find most of theirs."""
-    return f"{sum(seconds):.1f} s for {names} frames, {np.median(seconds):.2f} s in the median"
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--frames", type=int, default=24, help="photos of the synthetic terrace")
@@ -181,7 +193,7 @@ def main() -> None:
         scene, place = synthetic(options.frames, options.size, options.size * 3 // 4), synthetic_scene("terrace")
         names = list(scene.cam_from_world)[:: max(1, options.frames // options.estimate)][: options.estimate]
         judged = judge_synthetic(scene, place, names, options.size)
-        print(f"terrace, {options.frames} photos at {options.size} px: {took(judged.seconds, len(names))}")
+        print(f"terrace, {options.frames} photos at {options.size} px: {judged.clock}")
         print(f"depth is given for {judged.known:.1%} of the pixels\n{HEAD}")
         print(
             row(f"textured, seen by {SEEN_BY}", judged.error[judged.counts], judged.confidence[judged.counts]),
@@ -194,9 +206,7 @@ def main() -> None:
         )
     for name in options.sets:
         judged = judge_real(real(name), options.estimate or 4, options.size, options.pictures)
-        print(
-            f"\n{name}: {took(judged.seconds, len(judged.seconds))}; confidence over 0.5 for {judged.known:.1%}\n{HEAD}"
-        )
+        print(f"\n{name}: {judged.clock}; confidence over 0.5 for {judged.known:.1%}\n{HEAD}")
         print(row("hidden sparse points", judged.error, judged.confidence))
 
 

@@ -117,15 +117,15 @@ def agree(
     for i in range(config.sweeps_geometric):
         sweep = _stepping(base, pixel_rho * 0.25 * 0.5**i, config)
         sweep = replace(sweep, fresh=i == 0, sweep=5000 + i, geometric_weight=config.geometric_weight)
-        field = _swept(level, views, field, sweep, config)
+        field = _swept(level, views, field, sweep, config, far=False)
     return field
 
 
 def _swept(
-    level: Level, views: list[StereoView], field: StereoField, sweep: SweepConfig, config: MvsConfig
+    level: Level, views: list[StereoView], field: StereoField, sweep: SweepConfig, config: MvsConfig, far: bool = True
 ) -> StereoField:
     samples = window(config.window_px, config.window_step_px)
-    return stereo_sweep(level.gray, level.keep, views, field, sweep, samples=samples, regions=regions())
+    return stereo_sweep(level.gray, level.keep, views, field, sweep, samples=samples, regions=regions(far=far))
 
 
 def _sweep_config(level: Level, limits: DepthRange, config: MvsConfig) -> SweepConfig:

@@ -43,8 +43,9 @@ SURE, CAPTURED_STEP_PX = 0.5, 4
 class MultiViewStereo:
     """The estimator of depth that needs nothing but posed photos; see `DepthEstimator`.
 
-    Time goes with pixels, neighbours and sweeps. Memory: about 60 bytes per pixel of the frame at hand, 20 more per
-    neighbour, and up to 256 MiB of photos kept for later.
+    Time goes with pixels, neighbours and sweeps: with the defaults about 2.7 s of one core per frame of 640 x 480.
+    Memory with eight neighbours: 400 bytes per pixel of the frame at hand (120 MB at 640 x 480), and up to 256 MiB of
+    photos kept for later.
 
     Args:
         config: how it works.

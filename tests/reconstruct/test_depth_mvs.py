@@ -82,6 +82,15 @@ def test_through_a_lens_that_bends_lines(tmp_path: Path) -> None:
     assert map_.depth.shape == (144, 192) and np.median(error[sure]) < 0.01 and sure.mean() > 0.6
 
 
+def test_a_fisheye_gets_depth_where_a_straight_picture_reaches(tmp_path: Path) -> None:
+    lens = Camera("OPENCV_FISHEYE", 160, 120, (80.0, 80.0, 80.0, 60.0, 0.02, -0.01, 0.0, 0.0))
+    poses = sideways(3, 0.5)
+    scene = wall_scene(tmp_path, [lens] * 3, poses)
+    (map_,) = estimated(scene, replace(QUICK, max_size_px=160), ["0.png"]).values()
+    error, known = relative(map_.depth, wall_depth(lens, poses[0])), map_.confidence > 0.5
+    assert known.mean() > 0.3 and np.median(error[known]) < 0.01
+
+
 def test_two_photos_are_enough_and_one_is_not(tmp_path: Path) -> None:
     poses = sideways(2)
     scene = wall_scene(tmp_path, [CAMERA] * 2, poses)
