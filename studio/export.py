@@ -199,7 +199,7 @@ class _Job:
 
     def _splats(self, path: Path, form: str) -> dict[str, Any]:
         from diorama.reconstruct.fidelity import measure_fidelity
-        from diorama.render.formats import read_splats, write_splats
+        from diorama.render.formats import FORMATS, read_splats, write_splats
         from diorama.render.formats.meshes import Y_UP_FROM_Z_UP
         from diorama.render.transform import swap_axes, transform_splats, with_up
 
@@ -213,8 +213,8 @@ class _Job:
         write_splats(moved, path, form, on_event=self.on_event, **options)
         self.mean = np.diag([-1.0, -1.0, 1.0]) @ moved.means.astype(np.float64).mean(0)
         if self.target and len(moved) > self.target.max_splats:
-            most = f"{self.target.title} draws about {self.target.max_splats:,} well"
-            self.on_event(Warned("export", f"{len(moved):,} splats, and {most}; train with --max-splats."))
+            well = f"{self.target.title} draws about {self.target.max_splats:,} well"
+            self.on_event(Warned("export", f"{len(moved):,} splats, and {well}; train with --max-splats."))
         back = read_splats(path)
         back = with_up(back, "+z") if form in OWN_FRAME else back
         back = back if np.array_equal(axes, np.eye(3)) else swap_axes(back, axes.T)
@@ -228,6 +228,10 @@ class _Job:
             record.result["held_out"],
             max_size_px=record.result["max_size_px"] or pipeline.UNLIMITED_PX,
         )
+        most = FORMATS[form].max_loss_db
+        if most is not None and fidelity.loss_db > most:
+            lost = f"costs {fidelity.loss_db:.2f} dB against the photos, more than the {most:g} dB that {form} should"
+            self.on_event(Warned("export", f"{path.name} {lost}; take a format that keeps more, such as ply."))
         frame = self._frame(axes, "right-handed, +z up")
         if form in OWN_FRAME:
             axes, frame = Y_UP_FROM_Z_UP, "right-handed, +y up: (x, z, -y) of the export frame"
@@ -235,6 +239,7 @@ class _Job:
             "splats": len(splats),
             "loss_db": fidelity.loss_db,
             "fidelity_db": fidelity.fidelity_db,
+            "max_loss_db": most,
             "sidecar": self._sidecar(path, axes, frame, format=form, what="splats"),
         }
 

@@ -47,6 +47,8 @@ class Format:
     """One file format of splats.
 
     name: what `--format` calls it. extension: with its dot, `also` further ones. description: one line for people.
+    max_loss_db: PSNR against the photos that a file may cost before something is wrong; None where the format leaves
+        view-dependent colour out, and it depends on how much there is.
     matches: whether a file's first bytes can only be this format.
     read: `(path, on_event) -> Splats`, or None. write: `(splats, path, on_event, **options)`, or None.
     """
@@ -58,6 +60,7 @@ class Format:
     read: Callable[[Path, OnEvent], Splats] | None
     write: Callable[..., None] | None
     also: tuple[str, ...] = ()
+    max_loss_db: float | None = None
 
     @property
     def extensions(self) -> tuple[str, ...]:

@@ -259,4 +259,5 @@ FORMAT = Format(
     matches=lambda head: False,  # it begins as any PLY; `ply.read` hands it over
     read=read,
     write=write,
+    max_loss_db=0.5,
 )

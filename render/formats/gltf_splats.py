@@ -279,4 +279,5 @@ FORMAT = Format(
     read=read,
     write=write,
     also=(".gltf",),
+    max_loss_db=0.05,
 )

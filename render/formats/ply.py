@@ -217,4 +217,5 @@ FORMAT = Format(
     matches=lambda head: head.startswith((b"ply\n", b"ply\r\n")),
     read=read,
     write=write,
+    max_loss_db=0.05,
 )

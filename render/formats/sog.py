@@ -339,4 +339,5 @@ FORMAT = Format(
     read=read,
     write=write,
     also=("meta.json",),
+    max_loss_db=1.0,
 )

@@ -459,4 +459,5 @@ FORMAT = Format(
     matches=lambda head: head.startswith((MAGIC, GZIP)),
     read=read,
     write=write,
+    max_loss_db=1.0,
 )

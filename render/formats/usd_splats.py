@@ -216,6 +216,7 @@ PACKAGE = Format(
     matches=lambda head: head.startswith(ZIP) and b".usd" in first_name(head),
     read=read,
     write=write_package,
+    max_loss_db=0.05,
 )
 FORMAT = Format(
     name="usd",
@@ -225,4 +226,5 @@ FORMAT = Format(
     read=read,
     write=write,
     also=(".usda", ".usdc"),
+    max_loss_db=0.05,
 )

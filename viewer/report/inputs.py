@@ -28,8 +28,9 @@ class ReportInputs:
         that training did not see) and `history`, a list of rows or a mapping of columns with `step` and any of `loss`,
         `splats`, `psnr_db`.
     depth: what the depth stage left as JSON (see `reconstruct.depth.stage`), `depth_folder`: its maps.
-    exports: by format, as JSON: `path`, `bytes`, `splats`, `loss_db` (how much PSNR against the photos the file costs)
-        and `fidelity_db` (PSNR between the two renderings; None where they are equal).
+    exports: by format, as JSON: `path`, `bytes`, `splats`, `loss_db` (how much PSNR against the photos the file costs),
+        `max_loss_db` (what the format should cost at most) and `fidelity_db` (PSNR between the two renderings; None
+        where they are equal).
     timings_s: by stage. peak_memory_bytes: of the whole run.
     settings: by stage, plain JSON values. hardware, versions: plain JSON values.
     """

@@ -159,13 +159,17 @@ def exports_section(inputs: ReportInputs) -> str:
         count = row.get("splats")
         path = str(row.get("path") or "")
         rows.append(
-            [esc(name), f"<code>{esc(path)}</code>", size(row.get("bytes")), number(row.get("loss_db"), 2), same]
+            [esc(name), f"<code>{esc(path)}</code>", size(row.get("bytes")), number(row.get("loss_db"), 2)]
+            + [number(row.get("max_loss_db"), 2), same]
             + [MISSING if count is None else f"{count:,}"]
         )
-    listed = table(["Format", "File", "Size", "loss, dB", "likeness, dB", "Splats"], rows, kinds="  nnnn")
+    listed = table(
+        ["Format", "File", "Size", "loss, dB", "at most, dB", "likeness, dB", "Splats"], rows, kinds="  nnnnn"
+    )
     return (
         '<section><h2>Files</h2><p class="lead">Loss is how much PSNR against the photos the file costs when it is '
-        "read back; likeness is the PSNR between renderings of the trained splats and of the file.</p>"
+        "read back; beyond what its format should cost at most, something is wrong. Likeness is the PSNR between "
+        "renderings of the trained splats and of the file.</p>"
         f"{listed}</section>"
     )
 
