@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from .pipeline import PoseStage
 
-Preset = Literal["preview", "standard", "high"]
+Preset = Literal["preview", "standard", "high", "surface"]
 Switch = Literal["on", "off"]
 Footage = Annotated[
     Positional[tuple[str, ...]],
@@ -74,9 +74,9 @@ class PoseOptions:
 class TrainOptions:
     """How splats are trained. What is not given comes from the preset."""
 
-    preset: Annotated[Preset, arg(help="preview: on set, about a minute; standard: to show; high: to deliver.")] = (
-        "standard"
-    )
+    preset: Annotated[
+        Preset, arg(help="preview: on set, about a minute; standard: to show; high: to deliver; surface: for a mesh.")
+    ] = "standard"
     steps: Annotated[int | None, arg(metavar="N", help="Training steps.", help_behavior_hint="")] = None
     max_size: Annotated[
         int | None, arg(metavar="PX", help="Longer side of the training pictures.", help_behavior_hint="")

@@ -15,8 +15,8 @@ from .scene import Scene
 if TYPE_CHECKING:
     from diorama.capture.depth import DepthMap
     from diorama.capture.types import PosedScene
-    from diorama.reconstruct.mesh import MeshConfig
-    from diorama.render.mesh import Mesh, MeshAsset
+    from diorama.reconstruct.mesh import MeshConfig, MeshResult
+    from diorama.render.mesh import MeshAsset
 
 MESH_FILE = "mesh.glb"
 PREVIEW_FILE = "preview.jpg"
@@ -41,7 +41,7 @@ def run_mesh(scene: Scene, config: MeshConfig, *, on_event: OnEvent = ignore) ->
         splats = load_splats(scene) if source == "splats" else None
         made = make_mesh(posed, config, splats=splats, depth_maps=maps, on_event=tell)
         write_glb(made.asset, out / MESH_FILE, "mesh", GlbOptions(texture="png"))
-        return summary_of(made) | _checked(posed, made.asset.lods[0], out, tell)
+        return summary_of(made) | _checked(posed, made, out, tell)
 
     record = scene.stages["train"].fingerprint if source == "splats" else maps_from
     return run_stage(scene, "mesh", config, {"source": source, "made_from": record}, work, on_event=on_event)
@@ -70,14 +70,14 @@ def load_mesh(scene: Scene) -> MeshAsset:
     return read_glb(scene.root / "mesh" / MESH_FILE)
 
 
-def _checked(posed: PosedScene, mesh: Mesh, out: Path, tell: OnEvent) -> dict[str, Any]:
+def _checked(posed: PosedScene, made: MeshResult, out: Path, tell: OnEvent) -> dict[str, Any]:
     """Compares with the photos and writes the preview."""
     import numpy as np
     import PIL.Image
 
     from diorama.reconstruct.mesh.check import against_photos
 
-    found = against_photos(posed, mesh, on_event=tell)
+    found = against_photos(posed, made.asset.lods[0], made.exposures, on_event=tell)
     names = sorted(found.cover, key=lambda name: -found.cover[name])[:PREVIEW_FRAMES]
     rows = [found.pictures[name] for name in found.pictures if name in names]
     width = min(row.shape[1] for row in rows)
@@ -86,6 +86,7 @@ def _checked(posed: PosedScene, mesh: Mesh, out: Path, tell: OnEvent) -> dict[st
     mean = found.mean_db
     return {
         "psnr_db": None if mean is None else round(mean, 3),
+        "as_taken_psnr_db": None if mean is None else round(float(np.mean(list(found.as_taken_db.values()))), 3),
         "photo_psnr_db": {name: round(value, 3) for name, value in found.psnr_db.items()},
         "photo_cover": {name: round(value, 4) for name, value in found.cover.items()},
     }

@@ -12,9 +12,14 @@ from .photos import Look, Welded
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
 
-ROUNDS = 12
 MAX_PLACES = 8_000
 """Exposures are solved on so many places; medians over them hardly move."""
+
+MIN_SHARED = 40
+"""Places that two photos must share for their ratio to count."""
+
+HOLD = 0.1
+"""Weight of a photo's own exposure against that of a usual photo's pairs."""
 
 LARGEST_FACTOR = 3.0
 USABLE = (8, 247)
@@ -30,26 +35,29 @@ COHERENCE = 0.6
 def exposure_factors(look: Look) -> Floats:
     """(C, 3): by which each photo's sRGB values are multiplied so that places look alike in all photos.
 
-    Medians of log ratios to the places' means, repeated; the mean logarithm of the factors is 0. Photos that share
-    nothing with others keep theirs.
+    Least squares on the logarithms: for each pair of photos the median log ratio of the places that both see, and each
+    photo held to its own exposure (`HOLD`). Without that hold, what lenses darken towards the rim adds up from pair to
+    pair, and a strip of photos that were metered alike ends in another colour than it begins.
     """
-    count = look.sees.sum(axis=0)
-    shared = np.flatnonzero(count >= 2)
+    count = len(look.names)
+    shared = np.flatnonzero(look.sees.sum(axis=0) >= 2)
     shared = shared[:: max(1, len(shared) // MAX_PLACES)]
-    if len(look.names) < 2 or len(shared) < 20:
-        return np.ones((len(look.names), 3), np.float32)
     colours = look.colours[:, shared].astype(np.float32)
     use = look.sees[:, shared] & ((colours > USABLE[0]) & (colours < USABLE[1])).all(axis=2)
-    logs = np.where(use[..., None], np.log(np.maximum(colours, 1)), np.nan)
-    gains = np.zeros((len(look.names), 3))
-    enough = use.sum(axis=1) >= 20
-    weight = use.astype(np.float32)[..., None]
-    for _ in range(ROUNDS):
-        corrected = np.where(use[..., None], logs + gains[:, None], 0)
-        mean = corrected.sum(axis=0) / np.maximum(weight.sum(axis=0), 1)
-        residual = np.where(use[..., None], logs - mean, np.nan)
-        gains[enough] = [-np.nanmedian(r, axis=0) for r in residual[enough]]
-        gains[enough] -= gains[enough].mean(axis=0)
+    logs = np.log(np.maximum(colours, 1))
+    system, right = np.zeros((count, count)), np.zeros((count, 3))
+    for i in range(count):
+        for j in range(i + 1, count):
+            both = np.flatnonzero(use[i] & use[j])
+            if len(both) < MIN_SHARED:
+                continue
+            ratio = np.median(logs[j, both] - logs[i, both], axis=0)  # what photo i lacks of photo j
+            system[[i, j], [i, j]] += 1
+            system[[i, j], [j, i]] -= 1
+            right[i] += ratio
+            right[j] -= ratio
+    hold = HOLD * max(float(np.diag(system).mean()), 1.0)
+    gains = np.linalg.solve(system + hold * np.eye(count), right)
     factors: Floats = np.exp(np.clip(gains, -np.log(LARGEST_FACTOR), np.log(LARGEST_FACTOR))).astype(np.float32)
     return factors
 

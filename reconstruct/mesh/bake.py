@@ -17,7 +17,7 @@ from ..views import load_views
 from .agreement import best_photos, exposure_factors, with_outliers_down
 from .atlas import Texels, spread
 from .config import TextureConfig
-from .photos import Cover, Look, Welded, look
+from .photos import UNCLEAR, Cover, Look, Welded, look
 from .seams import Patches, patches_of, place_colours
 from .views import STAGE, chosen_frames
 
@@ -43,6 +43,11 @@ class Painting:
     factors: Floats
     patches: Patches
     colours: Floats
+
+    @property
+    def exposures(self) -> dict[str, tuple[float, ...]]:
+        """By frame name, the factors that bring its photo to the texture's exposure."""
+        return {name: tuple(row) for name, row in zip(self.look.names, self.factors.tolist(), strict=True)}
 
     @property
     def seen_share(self) -> float:
@@ -150,12 +155,14 @@ def _paint(
         some = chosen[first : first + AT_ONCE]
         face, at = texels.face[some], texels.weights[some]
         points, normals = blend(mesh.vertices, mesh.faces, face, at), blend(mesh.normals, mesh.faces, face, at)
-        seen, pixels, _ = cover.sees(points, normals)
-        some, face, at, pixels = some[seen], face[seen], at[seen], pixels[seen]
+        sight = cover.sight(points, normals)
+        seen = sight.seen
+        some, face, at = some[seen], face[seen], at[seen]
+        worth = np.where(sight.clear[seen], np.float32(1), np.float32(UNCLEAR))[:, None]
         share = blend(weight, corners, face, at)
-        colour = sample_pixels(view.rgb, pixels) * painting.factors[index]
-        sums[0][some] += share * colour + blend(weighed, corners, face, at)
-        sums[1][some] += share[:, 0]
+        colour = sample_pixels(view.rgb, sight.pixels[seen]) * painting.factors[index]
+        sums[0][some] += worth * (share * colour + blend(weighed, corners, face, at))
+        sums[1][some] += worth[:, 0] * share[:, 0]
 
 
 def laid_out(texels: Texels, values: npt.NDArray[np.floating]) -> npt.NDArray[np.uint8]:

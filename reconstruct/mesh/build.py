@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -19,7 +20,7 @@ from diorama.render.splats import Splats
 from . import holes, tsdf
 from .atlas import texels_of, unwrapped
 from .bake import Painting, painting_of, textured, with_normal_map, with_vertex_colours
-from .clean import cropped, cut_below, ground_height, manifold, smoothed, without_crumbs
+from .clean import cropped, cut_below, ground_height, manifold, smoothed, without_crumbs, without_flaps
 from .collider import convex_hull, convex_parts
 from .config import MeshConfig
 from .consistency import confirmed
@@ -28,7 +29,7 @@ from .lod import levels
 from .poisson import points_and_normals, poisson
 from .region import Bounds, bounds_of
 from .steps import Steps
-from .views import STAGE, DepthView, map_views, splat_views
+from .views import STAGE, map_views, splat_views
 
 DEPTH, COMPARE, FUSE, EXTRACT = "drawing depth", "comparing depths", "fusing depth", "finding the surface"
 CLEAN, DECIMATE, UNWRAP, LOOK = "cleaning", "taking away faces", "laying out the texture", "looking through photos"
@@ -51,7 +52,8 @@ class MeshResult:
 
     source: "splats" or "depth". dense_faces: before decimation. voxel: its side, world units. watertight: of the finest
     mesh, seams of the texture closed. holes: rims that are left. ground: the height that was cut at, None where nothing
-    was. seen_share: of the area, what some photo shows. seconds: by step.
+    was. seen_share: of the area, what some photo shows. exposures: by frame name, the factors (red, green, blue) that
+    bring its photo to the texture's exposure. seconds: by step.
     """
 
     asset: MeshAsset
@@ -63,6 +65,7 @@ class MeshResult:
     holes: int
     ground: float | None
     seen_share: float
+    exposures: dict[str, tuple[float, ...]] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
 
 
@@ -163,6 +166,7 @@ class _Making:
             open_rims,
             ground,
             painting.seen_share,
+            painting.exposures,
             self.seconds,
         )
 
@@ -172,12 +176,13 @@ class _Making:
         fusion = self.config.fusion
         tell = self.begin(DEPTH)
         if splats is not None:
+            fusion = dataclasses.replace(fusion, voxel_factor=fusion.splat_voxels * fusion.voxel_factor)
             views = list(splat_views(self.scene, splats, fusion, tell))
         else:
             views = list(map_views(self.scene, maps or {}, fusion, tell))
-        depths = confirmed(views, fusion, self.begin(COMPARE))
-        views = [DepthView(v.name, v.camera, v.cam_from_world, depth) for v, depth in zip(views, depths, strict=True)]
-        voxel = tsdf.voxel_size(views, bounds, fusion)
+        found = confirmed(views, fusion, self.begin(COMPARE))
+        views = [dataclasses.replace(v, depth=depth) for v, depth in zip(views, found.depths, strict=True)]
+        voxel = tsdf.voxel_size(views, bounds, fusion, found.difference)
         tell = self.begin(FUSE)
         if self.config.method == "poisson":
             points, normals = points_and_normals(views, bounds, voxel)
@@ -213,6 +218,9 @@ class _Making:
 
     def _closed(self, mesh: Mesh) -> Mesh:
         clean = self.config.clean
+        if not len(mesh):
+            return mesh
+        mesh = without_flaps(mesh)
         if not len(mesh):
             return mesh
         low, high = mesh.bounds

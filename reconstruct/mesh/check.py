@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,12 +27,14 @@ MIN_COVER = 0.02
 class PhotoFidelity:
     """How a mesh looks from where photos were taken.
 
-    psnr_db: by frame, over the pixels that the mesh covers whole and no mask hides; these were textured from, too, so
-    it says how well shape, texture and cameras fit together and not how a new view would look. cover: by frame, the
+    psnr_db: by frame, over the pixels that the mesh covers whole and no mask hides, with the photo brought to the
+    texture's exposure; as_taken_db: without. These photos were textured from, so that it says how well shape, texture
+    and cameras fit together and not how a new view would look. cover: by frame, the
     share of the picture that the mesh covers. pictures: by frame, (h, 3 w, 3): photo, mesh, and its shape alone.
     """
 
     psnr_db: dict[str, float]
+    as_taken_db: dict[str, float]
     cover: dict[str, float]
     pictures: dict[str, Bytes]
 
@@ -42,15 +45,23 @@ class PhotoFidelity:
 
 
 def against_photos(
-    scene: PosedScene, mesh: Mesh, *, frames: int = 6, size_px: int = 480, on_event: OnEvent = ignore
+    scene: PosedScene,
+    mesh: Mesh,
+    exposures: Mapping[str, Sequence[float]] | None = None,
+    *,
+    frames: int = 6,
+    size_px: int = 480,
+    on_event: OnEvent = ignore,
 ) -> PhotoFidelity:
     """Compares with so many photos, evenly spread over the capture.
+
+    exposures: by frame name, the factors that bring its photo to the texture's exposure; 1 where there is none.
 
     Raises InputError when a photo cannot be read.
     """
     rays = MeshScene(mesh)
     shape_only = MeshScene(Mesh(mesh.vertices, mesh.faces))
-    found = PhotoFidelity({}, {}, {})
+    found = PhotoFidelity({}, {}, {}, {})
     chosen = chosen_frames(scene, frames)
     for done, frame in enumerate(chosen, start=1):
         (view,) = load_views(scene, [frame.name], size_px)
@@ -60,7 +71,10 @@ def against_photos(
             counts &= view.mask > 0
         found.cover[frame.name] = float(counts.mean())
         if counts.mean() >= MIN_COVER:
-            found.psnr_db[frame.name] = psnr(drawn.rgb, view.rgb.astype(np.float32) / 255, counts)
+            photo = view.rgb.astype(np.float32) / 255
+            factors = np.asarray((exposures or {}).get(frame.name, (1.0, 1.0, 1.0)), np.float32)
+            found.as_taken_db[frame.name] = psnr(drawn.rgb, photo, counts)
+            found.psnr_db[frame.name] = psnr(drawn.rgb, np.minimum(photo * factors, 1), counts)
         shape = shape_only.picture(view.camera, view.cam_from_world).rgb
         found.pictures[frame.name] = _side_by_side(view, drawn.rgb, shape)
         on_event(Progressed(STAGE, done, len(chosen), "comparing with photos"))

@@ -115,6 +115,14 @@ def without_crumbs(mesh: Mesh, min_part: float) -> Mesh:
     return with_faces(mesh, np.isin(part, np.nonzero(area >= min_part * area.max())[0]))
 
 
+def without_flaps(mesh: Mesh) -> Mesh:
+    """Without connected parts of less than four faces: they enclose nothing, and their rims cannot be closed."""
+    if not len(mesh):
+        return mesh
+    _, part = parts_of(mesh)
+    return with_faces(mesh, np.bincount(part)[part] >= 4)
+
+
 def smoothed(mesh: Mesh, steps: int) -> Mesh:
     """Taubin's smoothing (1995): each step moves vertices towards their neighbours' mean and back out again.
 

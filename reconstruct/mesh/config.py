@@ -26,10 +26,13 @@ class FusionConfig:
     depth_px: longer side of the depth pictures that are drawn of splats or taken from maps.
     views: at most so many pictures, spread evenly over the capture.
     min_confidence: depth of less is not used. agree: of `neighbours` pictures that look at the same place so many must
-        see a pixel's depth too, within `tolerance` of it; a place that more of them look through is a floater.
+        see a pixel's depth too; a place that more of them look through is a floater. tolerance: (least, most) of the
+        depth that they may differ by; between, it is `tolerance_factor` times what they usually do.
     voxel: its side in world units; None for that of a pixel at the object, see `voxel_size`.
-    voxel_factor: of that size. max_voxels: no more than about so many hold the surface: it sets a lower bound for the
-        voxel, and with it one for memory (about 40 bytes a voxel).
+    voxel_factor: of that size; `splat_voxels` times as much for splats, whose depth is bumpy at their own size, in all
+        views alike. noise_voxels: it is at least so many times what views usually differ by at one place.
+    max_voxels: no more than about so many hold the surface, which bounds the voxel from below and memory from above
+        (about 40 bytes a voxel).
     truncation: how far from a surface distances are kept, in voxels.
     fill_voxels: unknown voxels this far from known ones take their neighbours' mean (Davis et al. 2002), which closes
         pinholes.
@@ -40,15 +43,18 @@ class FusionConfig:
     depth_px: int = 640
     views: int = 150
     min_confidence: float = 0.3
-    agree: int = 2
+    agree: int = 1
     neighbours: int = 6
-    tolerance: float = 0.015
+    tolerance: tuple[float, float] = (0.01, 0.04)
+    tolerance_factor: float = 8.0
     voxel: float | None = None
     voxel_factor: float = 1.5
+    splat_voxels: float = 1.5
+    noise_voxels: float = 1.5
     max_voxels: int = 6_000_000
     truncation: float = 4.0
     fill_voxels: int = 2
-    smooth: int = 4
+    smooth: int = 10
     poisson_depth: int = 9
 
 

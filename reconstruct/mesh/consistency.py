@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -17,37 +18,74 @@ Floats = npt.NDArray[np.float32]
 PROBES = 400
 """Points of a picture that say which other pictures look at the same place."""
 
+PROBE_EVERY = 16
+"""One in so many agreeing pixels says how much views differ."""
+
 FURTHEST_COS = 0.2
 """Pictures whose axes are further apart than about 80 degrees see few of the same faces."""
 
 
-def confirmed(views: Sequence[DepthView], config: FusionConfig, on_event: OnEvent) -> list[Floats]:
-    """Each view's depth (h, w) with 0 where fewer than `config.agree` neighbours confirm it.
+@dataclass(frozen=True, eq=False)
+class Confirmed:
+    """depths: each view's (h, w), 0 where it does not hold. difference: what two views usually differ by at one place
+    that they agree on, relative to its depth."""
 
-    A neighbour confirms a point when its own depth there is the same to within `config.tolerance` of it; it objects
+    depths: list[Floats]
+    difference: float
+
+
+def confirmed(views: Sequence[DepthView], config: FusionConfig, on_event: OnEvent) -> Confirmed:
+    """Each view's depth with 0 where fewer than `config.agree` neighbours confirm it.
+
+    A neighbour confirms a point when its own depth there is the same to within the tolerance; it objects
     when it sees something behind the point, as it then looks through it; where it sees something in front it says
     nothing. A point holds with enough confirmations and fewer objections. Where a view has fewer neighbours than
     `agree`, all of them must confirm.
     """
-    kept = []
+    beside = [neighbours(views, index, config.neighbours) for index in range(len(views))]
+    usual = _usual_difference(views, beside)
+    tolerance = float(np.clip(config.tolerance_factor * usual, *config.tolerance))
+    kept, differences = [], []
     for index, view in enumerate(views):
-        others = neighbours(views, index, config.neighbours)
         points = view.points()
         known = view.depth > 0
         agree = np.zeros(int(known.sum()), np.int16)
         object_ = np.zeros_like(agree)
-        for other in others:
-            seen, expected = depth_at(views[other], points[known])
-            ratio = np.where(seen > 0, expected / np.where(seen > 0, seen, 1), np.nan)
+        for other in beside[index]:
+            ratio = _ratio(views[other], points[known])
             with np.errstate(invalid="ignore"):
-                agree += np.abs(ratio - 1) <= config.tolerance
-                object_ += ratio < 1 - 2 * config.tolerance
-        holds = (agree >= min(config.agree, len(others))) & (object_ <= agree)
+                same = np.abs(ratio - 1) <= tolerance
+                agree += same
+                object_ += ratio < 1 - 2 * tolerance
+            differences.append(np.abs(ratio[same] - 1)[::PROBE_EVERY])
+        holds = (agree >= min(config.agree, len(beside[index]))) & (object_ <= agree)
         depth = np.zeros_like(view.depth)
         depth[known] = np.where(holds, view.depth[known], 0)
         kept.append(depth)
         on_event(Progressed(STAGE, index + 1, len(views), "comparing depths"))
-    return kept
+    every = np.concatenate(differences) if differences else np.zeros(0)
+    return Confirmed(kept, float(np.median(every)) if len(every) else 0.0)
+
+
+def _usual_difference(views: Sequence[DepthView], beside: Sequence[Sequence[int]]) -> float:
+    """Of depths of the same places in neighbouring views, relative, the median; what one does not see at all, such as
+    what it sees something else in front of, counts as well, which is why it is a median."""
+    found = []
+    for view, others in zip(views, beside, strict=True):
+        rows, columns = np.nonzero(view.depth > 0)
+        step = max(1, len(rows) // PROBES)
+        points = view.points()[rows[::step], columns[::step]]
+        for other in others:
+            ratio = _ratio(views[other], points)
+            found.append(np.abs(ratio[np.isfinite(ratio)] - 1))
+    every = np.concatenate(found) if found else np.zeros(0)
+    return float(np.median(every)) if len(every) else 0.0
+
+
+def _ratio(view: DepthView, points: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Points' own depth over the view's there; NaN where the view knows none."""
+    seen, expected = depth_at(view, points)
+    return np.where(seen > 0, expected / np.where(seen > 0, seen, 1), np.nan)
 
 
 def depth_at(view: DepthView, points: npt.NDArray[np.float64]) -> tuple[Floats, npt.NDArray[np.float64]]:

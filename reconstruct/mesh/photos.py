@@ -27,6 +27,9 @@ BORDER = 0.01
 
 MIN_COS = 0.15
 
+UNCLEAR = 0.02
+"""What a face or texel is worth, as a share, that is not seen clearly: something else shows through its pixels."""
+
 SLACK = 0.004
 """How far behind the surface that a ray meets, relative to the distance, a vertex still counts as seen."""
 
@@ -61,9 +64,9 @@ class Welded:
 class Look:
     """What C photos show of a surface.
 
-    names: of the frames. sees: (C, P) whether a photo sees a place. colours: (C, P, 3) uint8 sRGB, of a small, slightly
-    blurred photo; 0 where not seen. quality: (C, F) how many of its pixels a face covers, by distance and angle; 0
-    where not all its vertices are seen.
+    names: of the frames. sees: (C, P) whether a photo sees a place clearly. colours: (C, P, 3) uint8 sRGB, of a small,
+    slightly blurred photo; 0 where not seen. quality: (C, F) how many of its pixels a face covers, by distance and
+    angle; 0 where not all its vertices are seen, little where not all are seen clearly.
     """
 
     names: tuple[str, ...]
@@ -85,28 +88,40 @@ def look(
     for index, name in enumerate(names):
         (view,) = load_views(scene, [name], LOOK_PX)
         cover = Cover.of(view, rays)
-        seen, pixels, distance = cover.sees(welded.vertices, welded.normals)
-        sees[index] = seen
-        at = np.flatnonzero(seen)
-        colours[index, at] = np.round(sample_pixels(_blurred(view.rgb), pixels[at]))
-        quality[index] = _quality(view, welded, seen, distance)
+        sight = cover.sight(welded.vertices, welded.normals)
+        sees[index] = sight.clear
+        at = np.flatnonzero(sight.clear)
+        colours[index, at] = np.round(sample_pixels(_blurred(view.rgb), sight.pixels[at]))
+        quality[index] = _quality(view, welded, sight)
         on_event(Progressed(STAGE, index + 1, len(names), "looking at the surface through the photos"))
     return Look(tuple(names), sees, colours, quality)
 
 
 @dataclass(frozen=True, eq=False)
+class Sight:
+    """Of P points: whether each is seen at all, and clearly, with nothing behind it showing in the pixels around; its
+    pixel (P, 2), NaN outside the lens; its distance."""
+
+    seen: npt.NDArray[np.bool_]
+    clear: npt.NDArray[np.bool_]
+    pixels: npt.NDArray[np.float64]
+    distance: npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
 class Cover:
-    """How far a photo sees: `nearest` (h, w), at most `LOOK_PX` a side, the distance of the surface along each pixel's
-    ray, of each pixel and its neighbours the least, infinite where nothing is; `usable`, at the photo's own size, where
-    neither a mask nor the rim hides it."""
+    """How far a photo sees: `nearest` and `furthest` (h, w), at most `LOOK_PX` a side, the distance of the surface
+    along each pixel's ray, of each pixel and its neighbours the least and the most, infinite where nothing is;
+    `usable`, at the photo's own size, where neither a mask nor the rim hides it."""
 
     view: TrainingView
     nearest: Floats
+    furthest: Floats
     usable: npt.NDArray[np.bool_]
 
     @staticmethod
     def of(view: TrainingView, rays: MeshScene) -> Cover:
-        from scipy.ndimage import minimum_filter
+        from scipy.ndimage import maximum_filter, minimum_filter
 
         small = view.camera.fitted(LOOK_PX)
         _, along = pixel_rays(small, view.cam_from_world)
@@ -115,15 +130,13 @@ class Cover:
         usable = np.ones(shape, bool) if view.mask is None else view.mask > 0
         rim = max(1, round(BORDER * max(shape)))
         usable[:rim] = usable[-rim:] = usable[:, :rim] = usable[:, -rim:] = False
-        return Cover(view, minimum_filter(t, size=3), usable)
+        return Cover(view, minimum_filter(t, size=3), maximum_filter(t, size=3), usable)
 
-    def sees(
-        self, points: Floats, normals: Floats
-    ) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-        """Of points (P, 3) with normals: whether each is seen, its pixel (P, 2), NaN outside the lens, and distance.
+    def sight(self, points: Floats, normals: Floats) -> Sight:
+        """Of points (P, 3) with normals.
 
         Strict at silhouettes: a point beside a nearer surface's edge counts as hidden, as photo and surface do not
-        agree to the pixel there.
+        agree to the pixel there, and one at the edge of what is in front is not seen clearly.
         """
         camera, pose = self.view.camera, self.view.cam_from_world
         in_cam = pose.apply(points)
@@ -137,12 +150,12 @@ class Cover:
         column, row = whole.astype(np.int64).T
         height, width = self.nearest.shape
         small = (whole * [width / camera.width_px, height / camera.height_px]).astype(np.int64)
-        met = self.nearest[np.minimum(small[:, 1], height - 1), np.minimum(small[:, 0], width - 1)]
+        place = (np.minimum(small[:, 1], height - 1), np.minimum(small[:, 0], width - 1))
         tangent = np.sqrt(1 - cosine**2) / np.maximum(cosine, MIN_COS)
         per_pixel = camera.width_px / (width * camera.fx)
         slack = distance * (SLACK + 1.5 * tangent * per_pixel)
-        seen = inside & self.usable[row, column] & (cosine > MIN_COS) & (distance <= met + slack)
-        return seen, pixels, distance
+        seen = inside & self.usable[row, column] & (cosine > MIN_COS) & (distance <= self.nearest[place] + slack)
+        return Sight(seen, seen & (self.furthest[place] <= distance + slack), pixels, distance)
 
 
 def _blurred(rgb: Bytes) -> Floats:
@@ -152,17 +165,17 @@ def _blurred(rgb: Bytes) -> Floats:
     return smooth
 
 
-def _quality(
-    view: TrainingView, welded: Welded, seen: npt.NDArray[np.bool_], distance: npt.NDArray[np.float64]
-) -> Floats:
-    whole: npt.NDArray[np.bool_] = np.asarray(seen[welded.faces].all(axis=1))
+def _quality(view: TrainingView, welded: Welded, sight: Sight) -> Floats:
+    a, b, c = welded.faces.T
+    whole = sight.seen[a] & sight.seen[b] & sight.seen[c]
+    clear = sight.clear[a] & sight.clear[b] & sight.clear[c]
     found = np.zeros(len(whole), np.float32)
     faces = welded.faces[whole]
     centre = welded.vertices[faces].mean(axis=1)
     towards = view.cam_from_world.origin_in_source - centre
     cosine = (towards * welded.face_normals[whole]).sum(axis=1) / np.maximum(np.linalg.norm(towards, axis=1), 1e-12)
-    per_unit = view.camera.fx / distance[faces].mean(axis=1)
+    per_unit = view.camera.fx / sight.distance[faces].mean(axis=1)
     # The angle counts twice: once for the pixels covered, once as a surface seen aslant is where its errors show.
     covered = welded.areas[whole] * per_unit**2 * np.clip(cosine, 0, 1) ** 2
-    found[whole] = np.where(cosine > MIN_COS, covered, 0)
+    found[whole] = np.where(cosine > MIN_COS, covered, 0) * np.where(clear[whole], 1.0, UNCLEAR)
     return found

@@ -46,13 +46,13 @@ class Volume:
     origin: npt.NDArray[np.float64]
 
 
-def voxel_size(views: Sequence[DepthView], bounds: Bounds, config: FusionConfig) -> float:
+def voxel_size(views: Sequence[DepthView], bounds: Bounds, config: FusionConfig, difference: float = 0.0) -> float:
     """What a pixel covers at the object, the median over the pixels within the bounds, times `voxel_factor`; larger
-    where the surface would need more than `max_voxels`.
+    where views differ by more (`difference`, relative to depth), or the surface would need more than `max_voxels`.
 
     Raises InputError when no depth lies within the bounds.
     """
-    points, footprint = _probe(views, bounds)
+    points, footprint, depth = _probe(views, bounds)
     if not len(points):
         raise InputError(
             "No depth that several pictures confirm lies within the region to make a surface of; "
@@ -60,7 +60,8 @@ def voxel_size(views: Sequence[DepthView], bounds: Bounds, config: FusionConfig)
         )
     if config.voxel is not None:
         return config.voxel
-    voxel = max(config.voxel_factor * float(np.median(footprint)), bounds.size / 4_000)
+    noise = config.noise_voxels * difference * float(np.median(depth))
+    voxel = max(config.voxel_factor * float(np.median(footprint)), noise, bounds.size / 4_000)
     # How many cells of a coarse grid hold surface, times what each holds in voxels.
     coarse = bounds.size / 128
     cells = len(np.unique(np.floor((points - bounds.low) / coarse).astype(np.int64), axis=0))
@@ -69,9 +70,9 @@ def voxel_size(views: Sequence[DepthView], bounds: Bounds, config: FusionConfig)
     return max(voxel, most)
 
 
-def _probe(views: Sequence[DepthView], bounds: Bounds) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Points within the bounds, and what a pixel covers there."""
-    found, covers = [], []
+def _probe(views: Sequence[DepthView], bounds: Bounds) -> tuple[npt.NDArray[np.float64], Floats, Floats]:
+    """Points within the bounds, what a pixel covers there, and their depth."""
+    found, covers, depths = [], [], []
     each = max(1, PROBES // max(len(views), 1))
     for view in views:
         flat = np.flatnonzero(view.depth > 0)
@@ -79,10 +80,12 @@ def _probe(views: Sequence[DepthView], bounds: Bounds) -> tuple[npt.NDArray[np.f
         points = view.points().reshape(-1, 3)[flat]
         inside = bounds.holds(points)
         found.append(points[inside])
-        covers.append(view.depth.reshape(-1)[flat][inside] / view.camera.fx)
+        depth = view.depth.reshape(-1)[flat][inside]
+        covers.append(depth / np.float32(view.camera.fx))
+        depths.append(depth)
     if not found:
-        return np.zeros((0, 3)), np.zeros(0)
-    return np.concatenate(found), np.concatenate(covers).astype(np.float64)
+        return np.zeros((0, 3)), np.zeros(0, np.float32), np.zeros(0, np.float32)
+    return np.concatenate(found), np.concatenate(covers), np.concatenate(depths)
 
 
 def fuse(views: Sequence[DepthView], bounds: Bounds, voxel: float, config: FusionConfig, on_event: OnEvent) -> Volume:

@@ -35,7 +35,8 @@ CYPRESS = ((0.0, 0.0), (0.13, 0.02), (0.27, 0.30), (0.31, 0.75), (0.25, 1.35), (
 
 @lru_cache(maxsize=2)
 def synthetic_scene(name: str = "terrace", seed: int = 0) -> SyntheticScene:
-    """A place by name: "terrace", a walled court with a view, or "minimal", small and quick, for tests.
+    """A place by name: "terrace", a walled court with a view; "minimal", small and quick, for tests; or "things",
+    closed bodies in the air, for measuring surfaces (see surface.py).
 
     Raises ValueError for another name.
     """
@@ -167,8 +168,20 @@ def _minimal() -> tuple[list[Solid], Light]:
     return solids, Light((-0.48, -0.36, 0.8), sun_samples=6, sky_samples=16)
 
 
+def _things_in_the_air() -> tuple[list[Solid], Light]:
+    """Closed bodies that stand on nothing, beside each other, nothing around them: all of their surface is known and
+    can be seen."""
+    solids: list[Solid] = [
+        lathe((0, 0, 0.30), URN, m.clay("b4623f", "2f4858"), 0.006),
+        box((0.50, -0.2, 0.35), (0.90, 0.25, 0.75), m.crate("b98a57"), 0.006, turn=0.5, seen="-x +x -y +y -z +z"),
+        ball((-0.50, 0.1, 0.6), (0.2, 0.16, 0.25), m.glazed(("2f5f7d", "e4d9c0"), 4), 0.006),
+    ]
+    return solids, Light((-0.48, -0.36, 0.8), sun_samples=6, sky_samples=16)
+
+
 Build = Callable[[], tuple[list[Solid], Light]]
 PLACES: dict[str, tuple[Build, tuple[float, float, float], tuple[float, float], tuple[float, ...]]] = {
     "terrace": (_terrace, (0.0, 0.0, 0.62), (2.9, 3.5), (1.5, 2.1)),
     "minimal": (_minimal, (0.0, 0.0, 0.30), (1.5, 1.9), (0.9, 1.2)),
+    "things": (_things_in_the_air, (0.05, 0.0, 0.65), (1.9, 1.9), (0.65,)),
 }

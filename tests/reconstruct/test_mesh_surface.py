@@ -18,6 +18,7 @@ from diorama.reconstruct.mesh.clean import (
     smoothed,
     with_faces,
     without_crumbs,
+    without_flaps,
 )
 from diorama.reconstruct.mesh.consistency import confirmed
 from diorama.reconstruct.mesh.decimate import decimated
@@ -132,7 +133,9 @@ def test_depth_that_neighbours_look_through_does_not_hold() -> None:
     floater = views[3].depth.copy()
     floater[50:60, 50:60] = 2.0
     bad = [*views[:3], DepthView("view3", views[3].camera, views[3].cam_from_world, floater), *views[4:]]
-    kept = confirmed(bad, FusionConfig(), lambda _: None)
+    found = confirmed(bad, FusionConfig(), lambda _: None)
+    kept = found.depths
+    assert found.difference < 0.003, "exact depth, compared at the nearest pixel"
     assert (kept[3][50:60, 50:60] == 0).all()
     away = np.ones_like(floater, bool)
     away[48:62, 48:62] = False
@@ -239,6 +242,16 @@ def test_crumbs_go_and_crops_keep() -> None:
     assert len(without_crumbs(both, 0.001)) == len(both)
     half = cropped(both, Bounds(np.array([-20.0, -20, 0]), np.full(3, 20.0)))
     assert half.vertices[:, 2].min() >= 0
+
+
+def test_a_loose_face_is_no_part_of_a_closed_surface() -> None:
+    ball = sphere()
+    loose = Mesh(
+        np.concatenate([ball.vertices, ball.vertices[:3] + np.float32(40)]),
+        np.concatenate([ball.faces, np.arange(3, dtype=np.int32)[None] + len(ball.vertices)]),
+    )
+    assert len(without_flaps(loose)) == len(ball)
+    assert len(without_flaps(Mesh.empty())) == 0
 
 
 def test_smoothing_takes_noise_and_leaves_volume() -> None:

@@ -21,7 +21,20 @@ from diorama.studio.cli import is_disk_full
 
 from .conftest import FRAMES, diorama
 
-COMMANDS = ["scan", "ingest", "pose", "train", "evaluate", "export", "render", "view", "demo", "doctor", "completion"]
+COMMANDS = [
+    "scan",
+    "ingest",
+    "pose",
+    "train",
+    "mesh",
+    "evaluate",
+    "export",
+    "render",
+    "view",
+    "demo",
+    "doctor",
+    "completion",
+]
 
 
 def test_help_answers_in_half_a_second() -> None:

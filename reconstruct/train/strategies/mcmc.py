@@ -36,6 +36,8 @@ class Mcmc:
             self._relocate(table, step)
             if self._mcmc.needle_reg == 0:
                 shorten_needles(table, self._mcmc.max_needle)
+            if self._mcmc.max_thickness < 1:
+                flatten(table, self._mcmc.max_thickness)
             self._grow(table, step)
         table.add_noise(self._mcmc.noise * means_lr, self._config.seed, step)
 
@@ -74,6 +76,24 @@ def shorten_needles(table: SplatTable, most: float) -> None:
         rows = table.rows(index)
         rows[:, LOG_SCALE] = np.minimum(rows[:, LOG_SCALE], limit[index, None])
         table.replace(index, rows)
+
+
+def flatten(table: SplatTable, most: float) -> None:
+    """Takes each splat half of the way to a shortest axis of at most `most` times its second longest.
+
+    The end of PGSR's flattening loss (Chen et al. 2024, eq. 4) without its gradient: in logarithms, so that small and
+    large splats become equally flat, and relative to the disc's own size. The scales' momentum starts again.
+    """
+    log_scales = table.column(LOG_SCALE)
+    ordered = np.sort(log_scales, axis=1)
+    limit = ordered[:, 1] + np.float32(math.log(most))
+    thick = np.flatnonzero(ordered[:, 0] > limit)
+    if not len(thick):
+        return
+    values = log_scales.copy()
+    shortest = log_scales[thick].argmin(axis=1)
+    values[thick, shortest] = 0.5 * (log_scales[thick, shortest] + limit[thick])
+    table.set_column(LOG_SCALE, values)
 
 
 def draw(weights: Array, candidates: Index, count: int, generator: np.random.Generator) -> Index:
