@@ -165,6 +165,12 @@ class Scan:
     scene: NewScene
     ingest: OmitArgPrefixes[IngestOptions] = dataclasses.field(default_factory=IngestOptions)
     pose: OmitArgPrefixes[PoseOptions] = dataclasses.field(default_factory=PoseOptions)
+    depth: Annotated[
+        Switch,
+        arg(
+            help="on: find depth maps first, see `diorama depth`; for few pictures and bare walls. Takes seconds each."
+        ),
+    ] = "off"
     train: OmitArgPrefixes[TrainOptions] = dataclasses.field(default_factory=TrainOptions)
     output: OmitArgPrefixes[Output] = dataclasses.field(default_factory=Output)
 
@@ -176,6 +182,7 @@ class Scan:
             self.footage,
             ingest_options=self.ingest,
             poses=pose_stage(self.pose, self.train.seed),
+            depth=self.depth == "on",
             train_config=train_config(self.train),
             console=console,
         )

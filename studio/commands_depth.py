@@ -5,13 +5,18 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from tyro.conf import OmitArgPrefixes, arg
 
 from .commands import ExistingScene, Output
 from .console import Console
 from .scene import Scene
+
+if TYPE_CHECKING:
+    from diorama.capture.events import OnEvent
+
+    from .pipeline import Outcome
 
 
 @dataclass(frozen=True)
@@ -56,27 +61,12 @@ class Depth:
 
 
 def stage_depth(scene: Scene, options: DepthOptions, console: Console) -> dict[str, Any]:
-    from diorama.capture.events import OnEvent, Warned
-    from diorama.reconstruct.depth.stage import DepthSettings, choose_network
-
     from . import pipeline
     from .progress import duration
 
-    def choose(tell: OnEvent) -> pipeline.Outcome:
-        chosen = choose_network(
-            options.method,
-            options.network,
-            options.models,
-            options.network_file,
-            lambda words: tell(Warned("depth", words)),
-        )
-        name = None if chosen is None else chosen.network.name
-        settings = DepthSettings(options.method, name, options.size)
-        return pipeline.run_depth(scene, settings, chosen, on_event=tell)
-
     with scene.lock(), console.progress(scene.root) as tell:
         pipeline.pose_imported(scene, on_event=tell)
-        outcome = choose(tell)
+        outcome = find_depth(scene, options, tell)
         report = pipeline.run_report(scene)
     result = outcome.record.result
     state = "found" if outcome.fresh else "were found already"
@@ -98,6 +88,22 @@ def stage_depth(scene: Scene, options: DepthOptions, console: Console) -> dict[s
         "report": str(report),
         **result,
     }
+
+
+def find_depth(scene: Scene, options: DepthOptions, tell: OnEvent) -> Outcome:
+    """Runs the stage with the network that the options mean."""
+    from diorama.capture.events import Warned
+    from diorama.reconstruct.depth.stage import DepthSettings, choose_network
+
+    from . import pipeline
+
+    def warn(words: str) -> None:
+        tell(Warned("depth", words))
+
+    chosen = choose_network(options.method, options.network, options.models, options.network_file, warn)
+    name = None if chosen is None else chosen.network.name
+    settings = DepthSettings(options.method, name, options.size)
+    return pipeline.run_depth(scene, settings, chosen, on_event=tell)
 
 
 def error_words(errors: dict[str, Any]) -> str:

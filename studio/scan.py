@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import pipeline
 from .commands import IngestOptions
+from .commands_depth import DepthOptions, find_depth
 from .console import Console
 from .export import export_when_stale
 from .progress import duration
@@ -26,15 +27,20 @@ def scan(
     *,
     ingest_options: IngestOptions,
     poses: pipeline.PoseStage,
+    depth: bool = False,
     train_config: TrainConfig,
     console: Console,
 ) -> dict[str, Any]:
-    """Ingest, pose, train, export and evaluate, skipping what is up to date; the report is written after the poses,
-    too, because that is when a technician can still reshoot."""
+    """Ingest, pose, find depth where that is wanted, train, export and evaluate, skipping what is up to date.
+
+    The report is written after the poses, too, because that is when a technician can still reshoot.
+    """
     with scene.lock(), console.progress(scene.root) as tell:
         pipeline.run_ingest(scene, footage, _ingest_config(ingest_options), on_event=tell)
         if pipeline.run_pose(scene, poses, on_event=tell).fresh:
             pipeline.run_report(scene)
+        if depth:
+            find_depth(scene, DepthOptions(), tell)
         pipeline.run_train(scene, train_config, on_event=tell)
         for format_name in pipeline.EXPORT_FORMATS:
             export_when_stale(scene, format_name, on_event=tell)

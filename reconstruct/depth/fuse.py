@@ -22,6 +22,10 @@ SURE = 0.5
 LONE = 0.1
 """What the confidence of a match amid doubt is worth."""
 
+CAUTION = 4.0
+"""Stereo's confidence c is cautious: of its depths, about 1 - (1 - c)^4 are within 5 % (on the synthetic terrace 0.31,
+0.67, 0.88, 0.96 of them for c of 0.05, 0.2, 0.4, 0.6), which is what a network's confidence says outright."""
+
 ANCHOR = 0.7
 """Depth of at least this confidence is what a network is fitted to."""
 
@@ -99,7 +103,8 @@ def fuse(maps: dict[str, DepthMap]) -> tuple[DepthMap, dict[str, float]]:
         stereo = names.index("mvs")
         of_many = _majority(sure[stereo] >= SURE)
         alone = (sure[stereo] >= SURE) & ~of_many
-        rank[stereo] = np.where(of_many, 2.0 + sure[stereo], np.where(alone, LONE, sure[stereo]))
+        fair = 1.0 - (1.0 - np.clip(np.where(alone, LONE, sure[stereo]), 0.0, 1.0)) ** CAUTION
+        rank[stereo] = np.where(depths[stereo] > 0, np.where(of_many, 2.0 + sure[stereo], fair), -1.0)
     chosen = rank.argmax(axis=0)[None]
     depth = np.take_along_axis(depths, chosen, 0)[0]
     confidence = np.maximum(np.take_along_axis(sure, chosen, 0)[0], 0.0).astype(np.float32)

@@ -36,6 +36,9 @@ EDGE = 0.1
 
 _CONFIDENCE_REACH = 0.08
 
+_ELSEWHERE = 0.3
+"""Of the usual confidence, what is left where no point is around: in the sky, on blank walls."""
+
 
 @dataclass(frozen=True)
 class Fitted:
@@ -89,7 +92,13 @@ class NetworkDepth:
         said = resized(said, width, height)
         # A network that says metres is right up to a shift, too, where the lens is not the one it learnt with.
         says = "disparity" if self.network.form.says == "disparity" else "depth"
-        fitted = fit_to_scene(said, says, *samples(scene, frame, known))
+        fitted = fit_to_scene(said, says, *samples(scene, frame, None))
+        if known is not None:
+            # How sure it is stays what the points say: known depth is known where depth is easy.
+            again = fit_to_scene(said, says, *samples(scene, frame, known))
+            if again is not None and fitted is not None:
+                sure = np.where(again.map_.depth > 0, fitted.map_.confidence, np.float32(0.0))
+                fitted = Fitted(DepthMap(again.map_.depth, sure), fitted.line)
         if fitted is not None:
             self.lines[frame.name] = fitted.line
         return fitted
@@ -163,13 +172,13 @@ def why_not(scene: PosedScene, frame: Frame) -> str:
 
 def _confidence(depth: Floats, xy: Array, z: Array) -> Floats:
     """(h, w): the share of points around that are within `GOOD` of a map that was corrected by the other half of them,
-    half of the usual share where there are none around, and little at edges."""
+    `_ELSEWHERE` of the usual share where there are none around, and little at edges."""
     half = np.arange(len(z)) % 2 == 0
     good = np.zeros(len(z))
     for one in (half, ~half):
         corrected = at_places(correct_locally(depth, xy[one], z[one]), xy[~one]).astype(np.float64)
         good[~one] = np.abs(corrected / z[~one] - 1.0) <= GOOD
-    share = spread(xy, good, depth.shape, _CONFIDENCE_REACH, 0.5 * float(good.mean()))
+    share = spread(xy, good, depth.shape, _CONFIDENCE_REACH, _ELSEWHERE * float(good.mean()))
     return (np.clip(share, 0.0, 1.0) * np.where(_is_edge(depth), 0.3, 1.0)).astype(np.float32)
 
 

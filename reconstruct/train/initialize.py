@@ -47,11 +47,11 @@ def first_rows(
     if len(points) > config.max_splats:
         chosen = np.sort(generator.choice(len(points), config.max_splats, replace=False))
         points, colors = points[chosen], colors[chosen]
-    if seeds is not None:
-        points, colors = np.concatenate([points, seeds.points]), np.concatenate([colors, seeds.colors])
     shell = None if up is None or start.sky == "off" else sky_shell(points, cameras, up)
     if shell is not None and start.sky == "auto" and not is_open_above(points, shell):
         shell = None
+    if seeds is not None:  # after the sky was looked for: a depth map may know something there, too
+        points, colors = np.concatenate([points, seeds.points]), np.concatenate([colors, seeds.colors])
     cover = cover_views(points, targets, start.cover_cells, config.max_splats - len(points), shell)
     wanted = min(max(start.min_points, 1), config.max_splats - len(cover.points)) - len(points)
     if wanted > 0:

@@ -5,6 +5,7 @@ The photos show their own disparity as brightness, and the network says brightne
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 from collections.abc import Callable
@@ -23,8 +24,9 @@ from diorama.capture.transforms import Pose
 from diorama.capture.types import SparsePoints
 from diorama.reconstruct.depth import load_depth_maps
 from diorama.reconstruct.depth.stage import DepthSettings, NetworkFile, choose_network, estimate_depths
+from diorama.reconstruct.train import PRESETS
 from diorama.render.model_registry import NETWORKS
-from diorama.studio.pipeline import load_posed_scene
+from diorama.studio.pipeline import current_stages, load_posed_scene, report_inputs, run_depth, run_train
 from diorama.studio.scene import Scene
 
 from .conftest import diorama
@@ -168,3 +170,21 @@ def test_a_network_is_only_taken_by_its_hash_or_by_name(tmp_path: Path, monkeypa
     assert choose_network("auto", models=tmp_path) is None, "a name alone is no proof"
     found = choose_network("auto", "depth_pro", file=tmp_path / "depth_pro.onnx")
     assert found is not None and found.network.name == "depth_pro" and len(found.sha256) == 64
+
+
+def test_a_training_takes_them_over(made: Path, scene: Path) -> None:
+    """And is made anew when the maps are; a weight of 0 does not look at them."""
+    diorama("depth", scene, "--method", "network")  # only to take the imported poses over; there is no network
+    opened = Scene.open(scene)
+    network = NetworkFile(NETWORKS["tcmonodepth"], made / "toy.onnx", "0" * 64)
+    config = dataclasses.replace(PRESETS["preview"], steps=3, max_splats=300, max_size_px=64, backend="cpu")
+    assert run_train(opened, config).record.result["depth_maps"] is None
+    run_depth(opened, DepthSettings("network", "tcmonodepth", 64), network)
+    with_maps = run_train(opened, config)
+    assert with_maps.fresh and with_maps.record.result["depth_maps"] == "depth"
+    assert not run_train(opened, config).fresh
+    run_depth(opened, DepthSettings("network", "tcmonodepth", 96), network)
+    assert run_train(opened, config).fresh
+    without = run_train(opened, dataclasses.replace(config, depth=config.depth.of_weight(0.0)))
+    assert without.fresh and without.record.result["depth_maps"] is None
+    assert "depth" in current_stages(opened) and report_inputs(opened).depth is not None
