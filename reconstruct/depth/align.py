@@ -12,14 +12,14 @@ lines through two points each (by the median error), then least squares is repea
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from diorama.capture.depth import DepthMap
-from diorama.capture.types import Frame, PosedScene
+from diorama.capture.types import Frame, PosedScene, SparsePoints
 
 Array = npt.NDArray[np.float64]
 Floats = npt.NDArray[np.float32]
@@ -107,6 +107,16 @@ def is_held_out(index: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
     mixed = (index.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(40)
     held_out: npt.NDArray[np.bool_] = mixed % np.uint64(HELD_OUT_EVERY) == 0
     return held_out
+
+
+def without_held_out(scene: PosedScene) -> PosedScene:
+    """The scene as an estimator may see it: the points that are only measured against are not in it."""
+    kept = ~is_held_out(np.arange(len(scene.points)))
+    place = np.cumsum(kept) - 1
+    visible = {name: place[seen[kept[seen]]].astype(np.int32) for name, seen in scene.visible.items()}
+    old = scene.points
+    points = SparsePoints(old.xyz[kept], old.rgb_srgb[kept], old.error_px[kept], old.track_length[kept])
+    return replace(scene, points=points, visible=visible)
 
 
 def at_places(values: Floats, xy: Array) -> Floats:

@@ -11,7 +11,7 @@ from diorama.capture.depth import DepthMap, read_depth
 from diorama.capture.events import OnEvent, Warned, ignore
 from diorama.capture.types import Frame, PosedScene
 
-from .align import Floats, align, at_places, sparse_depths
+from .align import Floats, align, at_places, sparse_depths, without_held_out
 from .estimator import DepthEstimator
 from .monocular import NetworkDepth, unknown, why_not
 from .networks import resized
@@ -59,12 +59,12 @@ class FusedDepth:
     ) -> Iterator[tuple[str, DepthMap]]:
         frames = {frame.name: frame for frame in scene.registered}
         wanted = list(frames) if names is None else list(names)
-        leader: DepthEstimator | None = self._stereo or self.network
-        found = (
-            leader.estimate(scene, wanted, on_event=on_event)
-            if leader is not None
-            else self._blank(frames, wanted, scene)
-        )
+        if self._stereo is not None:
+            found = self._stereo.estimate(without_held_out(scene), wanted, on_event=on_event)
+        elif self.network is not None:
+            found = self.network.estimate(scene, wanted, on_event=on_event)
+        else:
+            found = self._blank(frames, wanted, scene)
         for name, map_ in found:
             yield name, self._fused(scene, frames[name], map_, on_event)
 

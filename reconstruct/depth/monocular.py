@@ -96,8 +96,8 @@ class NetworkDepth:
         if known is not None:
             # How sure it is stays what the points say: known depth is known where depth is easy.
             again = fit_to_scene(said, says, *samples(scene, frame, known))
-            if again is not None and fitted is not None:
-                sure = np.where(again.map_.depth > 0, fitted.map_.confidence, np.float32(0.0))
+            if again is not None and fitted is not None and fitted.map_.confidence is not None:
+                sure = fitted.map_.confidence * (again.map_.depth > 0)
                 fitted = Fitted(DepthMap(again.map_.depth, sure), fitted.line)
         if fitted is not None:
             self.lines[frame.name] = fitted.line

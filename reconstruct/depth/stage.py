@@ -163,7 +163,8 @@ def _estimator(settings: DepthSettings, network: NetworkFile | None, work: Path)
     from .mvs import MultiViewStereo
 
     stereo = MultiViewStereo(MvsConfig(max_size_px=settings.size_px), work)
-    return stereo if settings.method == "mvs" else FusedDepth(stereo, mono)
+    is_auto = settings.method == "auto"
+    return FusedDepth(stereo, mono if is_auto else None, captured=is_auto, max_size_px=settings.size_px)
 
 
 def _shifted(on_event: OnEvent, before: int, total: int) -> OnEvent:

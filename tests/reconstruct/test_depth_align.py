@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from diorama.reconstruct.depth.align import (
     is_held_out,
     sparse_depths,
     summarise,
+    without_held_out,
 )
 from diorama.reconstruct.depth.fuse import SURE, captured_depth, fuse
 from diorama.reconstruct.depth.monocular import fit_to_scene
@@ -152,6 +154,18 @@ def test_held_out_points_never_reach_the_fit(tmp_path: Path) -> None:
     assert again is not None
     np.testing.assert_array_equal(again.map_.depth, fitted.map_.depth)
     assert np.nanmedian(held_out_errors(again.map_, moved)) == pytest.approx(0.5, abs=1e-3)
+
+
+def test_an_estimator_does_not_see_held_out_points(tmp_path: Path) -> None:
+    scene = scene_of(plane(), tmp_path)
+    seen = without_held_out(scene)
+    gone = is_held_out(np.arange(600))
+    np.testing.assert_array_equal(seen.points.xyz, scene.points.xyz[~gone])
+    np.testing.assert_array_equal(seen.visible["a.png"], np.arange((~gone).sum()))
+    some = replace(scene, visible={"a.png": np.array([599, 5, 7, 100], np.int32)})
+    kept = [i for i in (599, 5, 7, 100) if not gone[i]]
+    found = without_held_out(some)
+    np.testing.assert_array_equal(found.points.xyz[found.visible["a.png"]], scene.points.xyz[kept])
 
 
 def test_confidence_is_the_share_of_good_depths(tmp_path: Path) -> None:
