@@ -106,6 +106,7 @@ bench: install
 	$(BIN)/python bench/step.py --simd all --rounds 7
 	$(BIN)/python bench/parts.py
 	$(BIN)/python bench/memory.py
+	$(BIN)/python bench/convert.py
 	$(BIN)/python bench/quality.py
 	$(BIN)/python bench/antialiasing.py
 	$(BIN)/python bench/pose_refinement.py

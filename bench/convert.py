@@ -1,6 +1,7 @@
 """How long a million splats take from PLY into each format, how much memory, how large the file is, and what it loses.
 
-    python bench/convert.py [--splats N] [--ply FILE] [--formats spz,sog,...] [--json]
+    python bench/convert.py [--splats N] [--ply FILE] [--formats spz,sog,...] [--likeness] [--json]
+    python bench/convert.py --scene FOLDER [--size PX]
 
 Every conversion is `diorama convert` in a process of its own; time and peak memory are the system's figures for it,
 start of Python included. Without --ply the scene is made: splats on the surfaces of the synthetic terrace in the
@@ -123,14 +124,45 @@ def likeness_of(source: Path, target: Path) -> float:
     return float(-10 * np.log10(max(np.mean(errors), 1e-12)))
 
 
+def print_losses(folder: Path, size_px: int) -> None:
+    """PSNR that each format costs against a scene's photos, held out of training and used in it, and likeness."""
+    from diorama.reconstruct.fidelity import measure_fidelity
+    from diorama.render.formats import FORMATS, read_splats, write_splats
+    from diorama.studio import pipeline
+    from diorama.studio.scene import Scene
+
+    scene = Scene.open(folder)
+    held_out = scene.require("train").result["held_out"]
+    posed, splats = pipeline.load_posed_scene(scene), pipeline.load_splats(scene)
+    ply_bytes = pipeline.splats_path(scene).stat().st_size
+    print(f"{folder.name}: {len(splats):,} splats of degree {splats.sh_degree}")
+    print(f"{'format':<15}{'of PLY':>9}{'held out: loss':>16}{'likeness':>10}{'trained on: loss':>18}{'likeness':>10}")
+    (CACHE / "converted").mkdir(parents=True, exist_ok=True)
+    for name in (n for n, f in FORMATS.items() if f.writes):
+        path = CACHE / "converted" / f"{folder.name}.{name}"
+        write_splats(splats, path, name)
+        back = read_splats(path)
+        cells = ""
+        for names in (held_out, []):
+            found = measure_fidelity(posed, splats, back, names, max_size_px=size_px)
+            like = "equal" if found.fidelity_db is None else f"{found.fidelity_db:.1f}"
+            cells += f"{found.loss_db:>{18 if not names else 16}.3f}{like:>10}"
+        print(f"{name:<15}{'1/' + format(ply_bytes / path.stat().st_size, '.1f'):>9}{cells}")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--splats", type=int, default=1_000_000)
     parser.add_argument("--ply", type=Path)
     parser.add_argument("--formats", default=",".join(FORMATS))
     parser.add_argument("--likeness", action="store_true", help="also render and compare (slow for a million)")
+    parser.add_argument("--scene", type=Path, help="a trained scene: what each format costs against its photos")
+    parser.add_argument("--size", type=int, default=320, help="longer side of the pictures compared with --scene")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
+    if options.scene is not None:
+        print_losses(options.scene, options.size)
+        return
     source = options.ply or made_scene(options.splats)
     folder = CACHE / "converted"
     folder.mkdir(parents=True, exist_ok=True)

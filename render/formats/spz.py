@@ -345,13 +345,13 @@ def buckets_by_visibility(seen: Floats, step: float) -> npt.NDArray[np.float32]:
     return buckets
 
 
-def chosen_step(splats: Splats, seen: Floats, bits: int) -> float:
-    """The finest step with which the file stays at a tenth of the PLY, by the packed size of a sample.
+def chosen_step(splats: Splats, seen: Floats, bits: int, order: npt.NDArray[np.intp]) -> float:
+    """The finest step with which the file stays at a tenth of the PLY, by the packed size of a sample in file order.
 
     Degrees 1 and 2 get the bytes a coefficient that degree 3 gets, as their other attributes alone exceed a tenth.
     """
     rest, runs = splats.sh.shape[1] - 1, np.linspace(0, len(splats) - SAMPLE_RUN, SAMPLE_RUNS).astype(np.intp)
-    some = (runs[:, None] + np.arange(SAMPLE_RUN)).reshape(-1)
+    some = order[(runs[:, None] + np.arange(SAMPLE_RUN)).reshape(-1)]
     sample, count = splats.select(some), len(some)
     others = sum(len(zlib.compress(part.data, GZIP_LEVEL)) for part in encode(sample, bits, even_buckets(8, 8))[:5])
     room = min(max(TARGET_BYTES - others / count, LEAST_SH_BYTES), MOST_SH_BYTES) * rest / SH_COUNTS[3]
@@ -431,10 +431,11 @@ def write(
         on_event(Warned("export", message))
     buckets = even_buckets(sh1_bits, sh_rest_bits)
     if adaptive:
-        splats = splats.select(morton_order(splats.means))
-        seen = visibility(splats)
-        buckets = buckets_by_visibility(seen, chosen_step(splats, seen, bits)) if splats.sh_degree else buckets
+        order, seen = morton_order(splats.means), visibility(splats)
+        buckets = buckets_by_visibility(seen, chosen_step(splats, seen, bits, order)) if splats.sh_degree else buckets
     parts = [part for part in encode(splats, bits, buckets) if part.size]
+    if adaptive:  # bytes are put in order, not the splats: a fifth as many
+        parts = [part.reshape(len(splats), -1)[order].reshape(-1) for part in parts]
     flags = HAS_EXTENSIONS | (ANTIALIASED if splats.is_antialiased else 0)
     head = MAGIC + struct.pack("<IIBBB", version, len(splats), splats.sh_degree, bits, flags)
     extension = struct.pack("<III", COORDINATE_SYSTEM, 4, 1 + SYSTEMS.index(PLY_SYSTEM))
