@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from diorama.render.mesh import Mesh
 
-from .clean import face_areas
+from .clean import face_areas, parts_of
 
 Array = npt.NDArray[np.float64]
 
@@ -41,8 +41,13 @@ def convex_parts(mesh: Mesh, most: int) -> Mesh:
     """At most so many hulls, each a closed component of the result, that together hold the surface."""
     if not len(mesh):
         return Mesh.empty()
-    points, size = _samples(mesh)
-    whole = [_Part.of(points)]
+    points, part, size = _samples(mesh)
+    # What does not hang together is apart from the start, largest first; crumbs that are too many share one hull.
+    order = np.argsort(-np.bincount(part))
+    rank = np.empty(len(order), np.int64)
+    rank[order] = np.arange(len(order))
+    group = np.minimum(rank[part], max(most // 2, 1) - 1)
+    whole = [_Part.of(points[group == g]) for g in np.unique(group)]
     done: list[_Part] = []
     while whole and len(whole) + len(done) < most:
         whole.sort(key=lambda part: part.concavity)
@@ -58,8 +63,8 @@ def convex_parts(mesh: Mesh, most: int) -> Mesh:
     return _joined(whole + done)
 
 
-def _samples(mesh: Mesh) -> tuple[Array, float]:
-    """Points on and just behind the surface (N, 2, 3), evenly by area, its vertices among them; and its diagonal."""
+def _samples(mesh: Mesh) -> tuple[Array, npt.NDArray[np.int64], float]:
+    """Points on and just behind the surface (N, 2, 3), evenly by area; the connected part of each; the diagonal."""
     rng = np.random.default_rng(0)
     low, high = mesh.bounds
     size = float(np.linalg.norm(high - low))
@@ -69,7 +74,7 @@ def _samples(mesh: Mesh) -> tuple[Array, float]:
     a, b, c = (mesh.vertices[mesh.faces[face, i]].astype(np.float64) for i in range(3))
     points = (1 - first) * a + first * (1 - second) * b + first * second * c
     normals = mesh.face_normals()[face].astype(np.float64)
-    return np.stack([points, points - THICKNESS * size * normals], axis=1), size
+    return np.stack([points, points - THICKNESS * size * normals], axis=1), parts_of(mesh)[1][face], size
 
 
 @dataclass(frozen=True, eq=False)
