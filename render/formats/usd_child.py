@@ -1,4 +1,4 @@
-"""The process that reads a USD file of splats: `python -m diorama.render.formats.usd_child FILE FOLDER BYTES`.
+"""The process that reads a USD file of splats: `python -P usd_child.py FILE FOLDER BYTES`.
 
 Leaves in FOLDER `report.json` and for each field raw float32 arrays; nothing else is opened, as files that refer to
 others are refused. It limits its own memory to BYTES first. See `usd_splats`.

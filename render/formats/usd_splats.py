@@ -144,15 +144,9 @@ def read(path: Path, on_event: OnEvent) -> Splats:
 def _read_in_child(source: Path, path: Path, place: Path, size: int) -> dict[str, Any]:
     """Has the child copy the arrays of every field into `place`; returns what it says about them."""
     limit = MEMORY_CONSTANT + MEMORY_FACTOR * size
-    command = [
-        sys.executable,
-        "-P",
-        "-m",
-        "diorama.render.formats.usd_child",
-        str(source),
-        str(place),
-        str(limit),
-    ]
+    # By its path, so that nothing else of ours has to be imported first.
+    program = Path(__file__).with_name("usd_child.py")
+    command = [sys.executable, "-P", str(program), str(source), str(place), str(limit)]
     threads = {"PXR_WORK_THREAD_LIMIT": "1", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
     try:
         done = subprocess.run(
