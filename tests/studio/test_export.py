@@ -87,6 +87,18 @@ def test_an_engine_gets_splats_mesh_and_notes(scene_folder: Path, tmp_path: Path
     np.testing.assert_allclose(read_splats(tmp_path / "yard.ply").means, expected, atol=1e-5)
 
 
+def test_the_report_lists_every_export(scene_folder: Path) -> None:
+    scene = Scene.open(scene_folder)
+    run_export(scene, ExportRequest(engine="web"))
+    run_export(scene, ExportRequest("laz"))
+    page = pipeline.run_report(scene).read_text()
+    rows = json.loads((scene_folder / "report" / "report.json").read_text())["export"]
+    assert {"web sog", "web mesh glb", "points laz", "ply"} <= set(rows)
+    assert rows["web mesh glb"]["loss_db"] is None and rows["web sog"]["loss_db"] is not None
+    assert "web mesh glb" in page and "exports/web/yard_mesh.glb" in page
+    assert {p.name for p in (scene_folder / "exports" / "web").iterdir()} >= {"IMPORT-web.txt", "yard.sog"}
+
+
 def test_splats_and_mesh_share_their_origin(scene_folder: Path, tmp_path: Path) -> None:
     made = exported(scene_folder, tmp_path, engine="blender", origin="centre")
     shifts = [matrix(m["sidecar"], "file_from_world")[:3, 3] for m in made["files"]]
