@@ -20,7 +20,7 @@ Sky = Literal["auto", "on", "off"]
 
 @dataclass(frozen=True)
 class LearningRates:
-    """Adam's step sizes: 3DGS's values but for the means.
+    """Adam's step sizes: 3DGS's values (its opacities' are the later, smaller ones) but for the means.
 
     means: at the first step, in the normalised frame, where the cameras are about 1 apart; it falls exponentially to
         `means_final` at the last. Three times 3DGS's: trainings here are shorter than its 30,000 steps.
@@ -30,7 +30,7 @@ class LearningRates:
     means_final: float = 4.8e-6
     quats: float = 1e-3
     log_scales: float = 5e-3
-    logit_opacities: float = 5e-2
+    logit_opacities: float = 2.5e-2
     sh0: float = 2.5e-3
     sh_rest: float = 1.25e-4
 
