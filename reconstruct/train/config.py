@@ -108,7 +108,7 @@ class McmcConfig:
     """
 
     start: float = 0.05
-    stop: float = 0.85
+    stop: float = 0.7
     every: int = 100
     least_times: int = 40
     growth: float = 0.1
