@@ -111,6 +111,7 @@ bench: install
 	$(BIN)/python bench/antialiasing.py
 	$(BIN)/python bench/pose_refinement.py
 	$(BIN)/python bench/lenses.py
+	$(BIN)/python bench/mesh.py
 	$(BIN)/python bench/ablation.py
 	$(BIN)/python bench/exports.py
 	$(BIN)/python bench/sets.py

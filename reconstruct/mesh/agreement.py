@@ -18,7 +18,7 @@ MAX_PLACES = 8_000
 MIN_SHARED = 40
 """Places that two photos must share for their ratio to count."""
 
-HOLD = 0.1
+HOLD = 0.3
 """Weight of a photo's own exposure against that of a usual photo's pairs."""
 
 LARGEST_FACTOR = 3.0

@@ -29,7 +29,7 @@ from .lod import levels
 from .poisson import points_and_normals, poisson
 from .region import Bounds, bounds_of
 from .steps import Steps
-from .views import STAGE, map_views, splat_views
+from .views import STAGE, map_views, splat_size, splat_views
 
 DEPTH, COMPARE, FUSE, EXTRACT = "drawing depth", "comparing depths", "fusing depth", "finding the surface"
 CLEAN, DECIMATE, UNWRAP, LOOK = "cleaning", "taking away faces", "laying out the texture", "looking through photos"
@@ -176,13 +176,13 @@ class _Making:
         fusion = self.config.fusion
         tell = self.begin(DEPTH)
         if splats is not None:
-            fusion = dataclasses.replace(fusion, voxel_factor=fusion.splat_voxels * fusion.voxel_factor)
             views = list(splat_views(self.scene, splats, fusion, tell))
         else:
             views = list(map_views(self.scene, maps or {}, fusion, tell))
         found = confirmed(views, fusion, self.begin(COMPARE))
         views = [dataclasses.replace(v, depth=depth) for v, depth in zip(views, found.depths, strict=True)]
-        voxel = tsdf.voxel_size(views, bounds, fusion, found.difference)
+        least = 0.0 if splats is None else fusion.splat_voxels * splat_size(splats, bounds)
+        voxel = tsdf.voxel_size(views, bounds, fusion, found.difference, least)
         tell = self.begin(FUSE)
         if self.config.method == "poisson":
             points, normals = points_and_normals(views, bounds, voxel)

@@ -29,10 +29,10 @@ class FusionConfig:
         see a pixel's depth too; a place that more of them look through is a floater. tolerance: (least, most) of the
         depth that they may differ by; between, it is `tolerance_factor` times what they usually do.
     voxel: its side in world units; None for that of a pixel at the object, see `voxel_size`.
-    voxel_factor: of that size; `splat_voxels` times as much for splats, whose depth is bumpy at their own size, in all
-        views alike. noise_voxels: it is at least so many times what views usually differ by at one place.
-    max_voxels: no more than about so many hold the surface, which bounds the voxel from below and memory from above
-        (about 40 bytes a voxel).
+    voxel_factor: of that size. splat_voxels: it is at least so many times the usual longest standard deviation of
+        splats, whose depth is bumpy at their own size, in all views alike. noise_voxels: it is at least so many times
+        what views usually differ by at one place. max_voxels: no more than about so many hold the surface, which bounds
+        the voxel from below and memory from above (about 40 bytes a voxel).
     truncation: how far from a surface distances are kept, in voxels.
     fill_voxels: unknown voxels this far from known ones take their neighbours' mean (Davis et al. 2002), which closes
         pinholes.
@@ -49,7 +49,7 @@ class FusionConfig:
     tolerance_factor: float = 8.0
     voxel: float | None = None
     voxel_factor: float = 1.5
-    splat_voxels: float = 1.5
+    splat_voxels: float = 1.2
     noise_voxels: float = 1.5
     max_voxels: int = 6_000_000
     truncation: float = 4.0

@@ -46,9 +46,12 @@ class Volume:
     origin: npt.NDArray[np.float64]
 
 
-def voxel_size(views: Sequence[DepthView], bounds: Bounds, config: FusionConfig, difference: float = 0.0) -> float:
+def voxel_size(
+    views: Sequence[DepthView], bounds: Bounds, config: FusionConfig, difference: float = 0.0, least: float = 0.0
+) -> float:
     """What a pixel covers at the object, the median over the pixels within the bounds, times `voxel_factor`; larger
-    where views differ by more (`difference`, relative to depth), or the surface would need more than `max_voxels`.
+    where views differ by more (`difference`, relative to depth), or the surface would need more than `max_voxels`; not
+    smaller than `least`.
 
     Raises InputError when no depth lies within the bounds.
     """
@@ -61,7 +64,7 @@ def voxel_size(views: Sequence[DepthView], bounds: Bounds, config: FusionConfig,
     if config.voxel is not None:
         return config.voxel
     noise = config.noise_voxels * difference * float(np.median(depth))
-    voxel = max(config.voxel_factor * float(np.median(footprint)), noise, bounds.size / 4_000)
+    voxel = max(config.voxel_factor * float(np.median(footprint)), noise, least, bounds.size / 4_000)
     # How many cells of a coarse grid hold surface, times what each holds in voxels.
     coarse = bounds.size / 128
     cells = len(np.unique(np.floor((points - bounds.low) / coarse).astype(np.int64), axis=0))

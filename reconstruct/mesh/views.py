@@ -19,6 +19,7 @@ from diorama.render.splats import Splats
 from ..depth import depth_in_view
 from ..views import view_camera
 from .config import FusionConfig
+from .region import Bounds
 
 Floats = npt.NDArray[np.float32]
 
@@ -26,6 +27,8 @@ STAGE = "mesh"
 
 MIN_ALPHA = 0.6
 """Where splats take less of the light, they are a fog or the edge of something, and its middle says little."""
+
+MIN_OPACITY = 0.3
 
 GRAZING_COS = 0.08
 """Surfaces seen at less than about 5 degrees have a depth that changes by its own error from pixel to pixel."""
@@ -78,6 +81,12 @@ def splat_views(scene: PosedScene, splats: Splats, config: FusionConfig, on_even
         depth = np.where(known, drawn.median_depth, np.float32(0))
         yield DepthView(name, camera, pose, without_grazing(depth, camera))
         on_event(Progressed(STAGE, done, len(looks), "drawing depth of splats"))
+
+
+def splat_size(splats: Splats, bounds: Bounds) -> float:
+    """The median longest standard deviation of splats within the bounds that hide something; 0 without any."""
+    inside = bounds.holds(splats.means) & (splats.opacities > MIN_OPACITY)
+    return float(np.median(splats.scales[inside].max(axis=1))) if inside.any() else 0.0
 
 
 def map_views(
