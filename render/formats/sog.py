@@ -53,6 +53,8 @@ MEMORY_FACTOR = 500
 MEMORY_CONSTANT = FREE_COUNT * 500 + (64 << 20)
 MAX_META = 4 << 20
 MAX_PALETTE = 1 << 16
+LEAST_PALETTE = 256
+TARGET_BYTES = 16.15  # per splat of degree 3, of which the PLY has 248
 ROW = 64  # palette entries in a row of `shN_centroids`
 MODE = 252
 COEFFICIENTS = (0, 3, 8, 15)
@@ -223,18 +225,37 @@ def palette_size(count: int) -> int:
     return min(MAX_PALETTE, max(ROW, -(-count // (36 * ROW)) * ROW))
 
 
+def fitting_palette(count: int, sh_degree: int, others: int) -> int:
+    """`palette_size`, or as many entries as keep the file at a fifteenth of the PLY beside `others` bytes.
+
+    Lower degrees have smaller PLYs and no such aim. Entries and labels pack to about nine tenths.
+    """
+    size = palette_size(count)
+    if sh_degree < 3:
+        return size
+    while size > LEAST_PALETTE and others + 40 * size + count * 0.95 * math.log2(size) / 8 > TARGET_BYTES * count:
+        size = max(LEAST_PALETTE, size * 9 // 10 // ROW * ROW)
+    return size
+
+
 def write(splats: Splats, path: Path, on_event: OnEvent, *, palette: int | None = None) -> None:
-    """palette: entries for view-dependent colour, 64 to 65,536; by the number of splats (`palette_size`) if not given.
+    """palette: entries for view-dependent colour, 1 to 65,536; by the number of splats and the room left if not
+    given (`fitting_palette`).
 
     A path that ends in `meta.json` writes the unzipped form beside it.
     """
     if palette is not None and not 1 <= palette <= MAX_PALETTE:
         raise InputError(f"SOG keeps a palette of 1 to {MAX_PALETTE} entries, not {palette}.")
     splats = splats.select(morton_order(splats.means)).normalized()
-    meta, pictures = encode(splats, palette or palette_size(len(splats)), on_event)
-    with ThreadPoolExecutor(2) as pool:
-        packed = dict(zip(pictures, pool.map(webp, pictures.values()), strict=True))
-    members = {**packed, "meta.json": json.dumps(meta, separators=(",", ":")).encode()}
+    meta, pictures = encode(splats)
+    members = packed(pictures)
+    if splats.sh_degree:
+        on_event(Progressed("export", 1, 2, "view-dependent colour"))
+        room = sum(map(len, members.values()))
+        size = palette or fitting_palette(len(splats), splats.sh_degree, room)
+        meta["shN"], pictures = encode_rest(splats, size)
+        members |= packed(pictures)
+    members = {**members, "meta.json": json.dumps(meta, separators=(",", ":")).encode()}
     if path.name.lower() != "meta.json":
         with written_whole(path) as file:
             stored_zip(file, members)
@@ -244,8 +265,8 @@ def write(splats: Splats, path: Path, on_event: OnEvent, *, palette: int | None 
             file.write(data)
 
 
-def encode(splats: Splats, palette: int, on_event: OnEvent) -> tuple[dict[str, Any], dict[str, Pixels]]:
-    """`meta.json` and the pictures by name, of splats in their final order."""
+def encode(splats: Splats) -> tuple[dict[str, Any], dict[str, Pixels]]:
+    """`meta.json` and the pictures by name, but for harmonics, of splats in their final order."""
     count = len(splats)
     meta: dict[str, Any] = {
         "version": 2,
@@ -270,11 +291,6 @@ def encode(splats: Splats, palette: int, on_event: OnEvent) -> tuple[dict[str, A
     meta["quats"], pictures["quats.webp"] = {"files": ["quats.webp"]}, as_picture(turn)
     alpha = opacity_bytes(splats.logit_opacities)
     meta["sh0"], pictures["sh0.webp"] = by_codebook(splats.sh[:, 0], "sh0.webp", alpha)
-    on_event(Progressed("export", 1, 3, "view-dependent colour" if splats.sh_degree else ""))
-    if splats.sh_degree:
-        meta["shN"], rest = encode_rest(splats, palette)
-        pictures |= rest
-    on_event(Progressed("export", 2, 3, "packing"))
     return meta, pictures
 
 
@@ -318,6 +334,11 @@ def as_picture(rows: Pixels) -> Pixels:
     picture[: len(rows)] = rows
     picture[len(rows) :] = rows[-1]
     return picture.reshape(height, side, -1)
+
+
+def packed(pictures: dict[str, Pixels]) -> dict[str, bytes]:
+    with ThreadPoolExecutor(2) as pool:
+        return dict(zip(pictures, pool.map(webp, pictures.values()), strict=True))
 
 
 def webp(picture: Pixels) -> bytes:

@@ -80,9 +80,9 @@ GZIP_LEVEL = 5  # twice as fast as 6 for a hundredth more bytes
 ADAPTIVE_COUNT = 10_000
 SAMPLE_RUNS, SAMPLE_RUN = 32, 512
 TARGET_BYTES = 24.0  # per splat of degree 3, of which the PLY has 248
-LEAST_SH_BYTES, MOST_SH_BYTES = 4.0, 7.5
-STEPS = (4.0, 64.0)
-BUCKET_EXPONENTS = (1, 7)
+LEAST_SH_BYTES, MOST_SH_BYTES = 3.0, 7.5
+STEPS = (4.0, 256.0)
+BUCKET_EXPONENTS = (1, 8)
 ORDER = ("centres", "opacities", "colours", "scales", "rotations", "harmonics")
 
 
@@ -356,7 +356,7 @@ def chosen_step(splats: Splats, seen: Floats, bits: int, order: npt.NDArray[np.i
     others = sum(len(zlib.compress(part.data, GZIP_LEVEL)) for part in encode(sample, bits, even_buckets(8, 8))[:5])
     room = min(max(TARGET_BYTES - others / count, LEAST_SH_BYTES), MOST_SH_BYTES) * rest / SH_COUNTS[3]
     low, high = STEPS
-    for _ in range(6):
+    for _ in range(7):
         step = math.sqrt(low * high)
         packed = zlib.compress(encode_sh(sample.sh[:, 1:], buckets_by_visibility(seen[some], step)).data, GZIP_LEVEL)
         low, high = (low, step) if len(packed) <= room * count else (step, high)
