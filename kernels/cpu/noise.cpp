@@ -7,6 +7,8 @@ namespace diorama {
 namespace {
 
 constexpr float kSteepness = 100.f, kThreshold = 0.005f;
+// Above this opacity, 0.19, before its sigmoid, less than 1e-8 of the noise is left: most splats need no exponential.
+constexpr float kStillLogit = -1.45f;
 
 struct Normals {
   float n[3];
@@ -36,9 +38,9 @@ void rotation_of(float w, float x, float y, float z, float* r) {
 
 void move_splat(float* first, std::uint32_t index, float amount, std::uint64_t seed, std::uint64_t step) {
   const auto p = [first](int k) -> float& { return first[k * kLanes]; };
+  if (!(p(kLogitOpacity) < kStillLogit)) return;   // opaque splats stay; so do those with an opacity that is no number
   const float opacity = 1.f / (1.f + std::exp(-p(kLogitOpacity)));
   const float gate = 1.f / (1.f + std::exp(kSteepness * (opacity - kThreshold)));
-  if (!(gate > 1e-8f)) return;   // opaque splats stay; so do those with an opacity that is no number
   const Normals random = normals(index, seed, step);
   float r[9], delta[3] = {0, 0, 0};
   rotation_of(p(kQuaternion), p(kQuaternion + 1), p(kQuaternion + 2), p(kQuaternion + 3), r);
