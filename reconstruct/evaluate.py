@@ -9,7 +9,9 @@ import io
 import json
 import math
 import time
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -41,6 +43,9 @@ Bools = npt.NDArray[np.bool_]
 SCHEMA = 1
 PSNR_CAP_DB = 100.0
 """Two equal pictures have an infinite PSNR; numbers that go into JSON and means stay finite."""
+
+_AHEAD = 2
+"""So many photos are decoded ahead of their comparison."""
 
 ERROR_FULL_SCALE = 0.25
 """The error map's bright end: a mean absolute difference of a quarter of the range. One scale for all views, so that
@@ -209,8 +214,9 @@ def evaluate_splats(
     if held and lpips_model is None:
         warn("LPIPS was not measured: its weights (lpips_alex) are not on this machine.")
     scores: dict[str, ViewScore] = {}
-    for done, name in enumerate([*held, *train], start=1):
-        score = _score_view(scene, splats, name, config, lpips_model if done <= len(held) else None, done <= len(held))
+    for done, view in enumerate(_views(scene, [*held, *train], config), start=1):
+        name, is_held = view.name, done <= len(held)
+        score = _score_view(splats, view, config, lpips_model if is_held else None, is_held)
         if score is None:
             warn(f"{name} was not evaluated: its mask hides every pixel.")
         else:
@@ -259,14 +265,32 @@ def _lpips_model(models: Path | None) -> Path | None:
     return find_model("lpips_alex", models)
 
 
+def _views(scene: PosedScene, names: Sequence[str], config: EvaluateConfig) -> Iterator[TrainingView]:
+    """The photos of the frames `names`, each decoded while others are compared; at most `_AHEAD` wait."""
+    from .views import load_views
+
+    def load(name: str) -> TrainingView:
+        return load_views(scene, [name], config.max_size_px, config.lens)[0]
+
+    waiting: deque[Future[TrainingView]] = deque()
+    with ThreadPoolExecutor(max_workers=_AHEAD) as pool:
+        try:
+            for name in names:
+                waiting.append(pool.submit(load, name))
+                if len(waiting) > _AHEAD:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
+
+
 def _score_view(
-    scene: PosedScene, splats: Splats, name: str, config: EvaluateConfig, lpips_model: Path | None, pictures: bool
+    splats: Splats, view: TrainingView, config: EvaluateConfig, lpips_model: Path | None, pictures: bool
 ) -> ViewScore | None:
     from diorama.render.rasterize import rasterize
 
-    from .views import load_views
-
-    view: TrainingView = load_views(scene, [name], config.max_size_px, config.lens)[0]
     rendering = rasterize(
         splats, view.camera, view.cam_from_world, background=config.background, backend=config.backend
     )
@@ -274,7 +298,13 @@ def _score_view(
     ours = np.clip(np.nan_to_num(rendering.rgb), 0, 1).astype(np.float32)
     mask = None if view.mask is None else view.mask > 0
     return score_pictures(
-        name, truth, ours, mask, alpha=rendering.alpha, lpips_model=lpips_model, picture_px=config.picture_px * pictures
+        view.name,
+        truth,
+        ours,
+        mask,
+        alpha=rendering.alpha,
+        lpips_model=lpips_model,
+        picture_px=config.picture_px * pictures,
     )
 
 
