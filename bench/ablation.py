@@ -1,6 +1,6 @@
 """What each part of the trainer gives: time and held-out quality with it changed, everything else equal.
 
-    python bench/ablation.py [--runs 5] [--steps 3000] [--size 496] [--only NAME ...]
+    python bench/ablation.py [--runs 5] [--steps 3000] [--size 496] [--only NAME ...] [--set NAME]
 
 Two sets: brighton_beach with its given cameras (18 drone photos) and the synthetic terrace (24 pictures of 480x360 and
 their true cameras). Every variant is trained with seeds 0 to RUNS - 1, the variants in turn; medians, and the range of
@@ -20,6 +20,7 @@ from quality import Trained, trained
 from scenes import real, synthetic
 
 from diorama import kernels
+from diorama.capture.types import PosedScene
 from diorama.reconstruct.train import PRESETS, TrainConfig
 
 VARIANTS: dict[str, Callable[[TrainConfig], TrainConfig]] = {
@@ -32,6 +33,11 @@ VARIANTS: dict[str, Callable[[TrainConfig], TrainConfig]] = {
     "anti-aliasing": lambda c: replace(c, antialiased=True),
 }
 
+SETS: dict[str, Callable[[], PosedScene]] = {
+    "brighton_beach": lambda: real("baseline"),
+    "terrace": lambda: synthetic(24, 480, 360),
+}
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -39,12 +45,14 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=3_000)
     parser.add_argument("--size", type=int, default=496)
     parser.add_argument("--only", nargs="*", choices=list(VARIANTS), default=list(VARIANTS))
+    parser.add_argument("--set", choices=list(SETS), help="instead of both")
     options = parser.parse_args()
     kernels.set_thread_count(1)
     print(f"{kernels.simd_level()}, one thread, {options.steps} steps, {options.runs} seeds")
     print(f"| set | variant | CPU seconds | PSNR, dB | from - to |\n{'|---' * 5}|")
     base = replace(PRESETS["preview"], steps=options.steps, max_size_px=options.size, backend="cpu")
-    for name, scene in {"brighton_beach": real("baseline"), "terrace": synthetic(24, 480, 360)}.items():
+    for name in [options.set] if options.set else SETS:
+        scene = SETS[name]()
         runs: dict[str, list[Trained]] = {variant: [] for variant in options.only}
         for seed in range(options.runs):
             for variant in options.only:

@@ -272,8 +272,8 @@ def test_memory_stays_within_a_small_factor(tmp_path: Path, name: str) -> None:
     write_splats(splats, path)
     size = path.stat().st_size
     # PLY and .splat: the arrays (as large as the file, or 56 bytes for 32) and blocks of at most 16 MiB.
-    # SPZ: the arrays are about 7 times the file.
-    factor = {"ply": 1.4, "splat": 3.0, "spz": 16.0}[name]
+    # SPZ: the file is a tenth of the arrays (its writer sees to that), which are held beside a copy of the largest.
+    factor = {"ply": 1.4, "splat": 3.0, "spz": 20.0}[name]
     assert peak_of(path) <= factor * size
     assert factor <= LIMITS[name][0]
 
