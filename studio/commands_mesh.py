@@ -21,10 +21,11 @@ class MeshOptions:
     """What the surface is made of, and how fine it is."""
 
     source: Annotated[
-        Literal["auto", "splats", "depth"],
+        Literal["auto", "splats", "depth", "both"],
         arg(
             name="from",
-            help="What the surface is made of; auto takes depth maps where half of the pictures have one, else splats.",
+            help="What the surface is made of. both: depth maps, and splats where these are not sure; auto: depth maps "
+            "where half of the pictures have one, with splats where much is unsure; else splats.",
         ),
     ] = "auto"
     method: Annotated[
@@ -100,21 +101,26 @@ def stage_mesh(scene: Scene, config: MeshConfig, console: Console) -> dict[str, 
     with scene.lock(), console.progress(scene.root) as tell:
         pipeline.pose_imported(scene, on_event=tell)
         outcome = run_mesh(scene, config, on_event=tell)
+        report = pipeline.run_report(scene)
     result, folder = outcome.record.result, scene.folder("mesh")
     state = "made" if outcome.fresh else "was there already"
     closed = "closed" if result["watertight"] else f"{result['holes']} holes"
+    made_of = {"both": "depth maps and splats", "depth": "depth maps"}.get(result["source"], result["source"])
+    why = "" if result["source_reason"] == "as asked" else f" ({result['source_reason']})"
     console.say(
-        f"A mesh of {result['faces'][0]:,} faces ({closed}) {state} from {result['source']} "
+        f"A mesh of {result['faces'][0]:,} faces ({closed}) {state} from {made_of}{why} "
         f"in {duration(outcome.record.seconds)}: {folder / MESH_FILE}"
     )
     if result["psnr_db"] is not None:
         console.say(
             f"Drawn from the photos' cameras it is {result['psnr_db']:.1f} dB from them: {folder / PREVIEW_FILE}"
         )
+    console.say(f"Report: {report}")
     return {
         "scene": str(scene.root),
         "stage": "mesh",
         "fresh": outcome.fresh,
+        "report": str(report),
         "seconds": outcome.record.seconds,
         "peak_memory_bytes": outcome.record.peak_memory_bytes,
         "mesh_path": str(folder / MESH_FILE),

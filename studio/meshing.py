@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,26 +26,29 @@ PREVIEW_FRAMES = 3
 
 def run_mesh(scene: Scene, config: MeshConfig, *, on_event: OnEvent = ignore) -> Outcome:
     """A surface into `mesh/mesh.glb`, and `mesh/preview.jpg`: photos, the mesh from the same cameras, its shape."""
-    from diorama.reconstruct.mesh.build import chosen_source
+    from diorama.reconstruct.mesh.sources import choose
 
     scene.require("pose")
     posed = load_posed_scene(scene)
     maps, maps_from = depth_maps_of(scene, posed)
-    have = sum(frame.name in maps for frame in posed.registered)
-    trained = scene.is_done("train")
-    source = chosen_source(posed, config, trained, have)
+    choice = choose(posed, config, scene.is_done("train"), maps)
+    source = choice.source
 
     def work(out: Path, tell: OnEvent) -> dict[str, Any]:
         from diorama.reconstruct.mesh import make_mesh, summary_of
         from diorama.render.formats.meshes import GlbOptions, write_glb
 
-        splats = load_splats(scene) if source == "splats" else None
-        made = make_mesh(posed, config, splats=splats, depth_maps=maps, on_event=tell)
+        splats = None if source == "depth" else load_splats(scene)
+        decided = dataclasses.replace(config, source=source)
+        made = make_mesh(posed, decided, splats=splats, depth_maps=maps, on_event=tell)
         write_glb(made.asset, out / MESH_FILE, "mesh", GlbOptions(texture="png"))
-        return summary_of(made) | _checked(posed, made, out, tell)
+        told = {"source_reason": choice.reason, "made_from": parts}
+        return summary_of(made) | told | _checked(posed, made, out, tell)
 
-    record = scene.stages["train"].fingerprint if source == "splats" else maps_from
-    return run_stage(scene, "mesh", config, {"source": source, "made_from": record}, work, on_event=on_event)
+    parts = [] if source == "splats" else [maps_from]
+    parts += [] if source == "depth" else [scene.stages["train"].fingerprint]
+    inputs = {"source": source, "made_from": " ".join(parts)}
+    return run_stage(scene, "mesh", config, inputs, work, on_event=on_event)
 
 
 def depth_maps_of(scene: Scene, posed: PosedScene) -> tuple[Mapping[str, DepthMap], str]:

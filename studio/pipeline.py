@@ -203,6 +203,8 @@ def report_inputs(scene: Scene) -> ReportInputs:
         training=_training_summary(scene) if "train" in current else None,
         depth=read_record(scene.folder("depth")) if "depth" in current else None,
         depth_folder=scene.folder("depth") if "depth" in current else None,
+        mesh=_mesh_summary(scene, current),
+        mesh_folder=scene.folder("mesh"),
         evaluation=evaluation,
         exports={
             name: made
@@ -216,6 +218,15 @@ def report_inputs(scene: Scene) -> ReportInputs:
         settings={name: scene.stages[name].config for name in current},
         warnings=tuple(w for name in current for w in scene.stages[name].result.get("warnings", ())),
     )
+
+
+def _mesh_summary(scene: Scene, current: list[StageName]) -> dict[str, Any] | None:
+    """Of the mesh, where what it was made of is still the same."""
+    if "mesh" not in current:
+        return None
+    result = scene.stages["mesh"].result
+    there = {"capture", *(scene.stages[name].fingerprint for name in current)}
+    return dict(result) if there.issuperset(result.get("made_from", ())) else None
 
 
 def current_stages(scene: Scene) -> list[StageName]:

@@ -28,8 +28,9 @@ from .decimate import decimated
 from .lod import levels
 from .poisson import points_and_normals, poisson
 from .region import Bounds, bounds_of
+from .sources import Found, choose, filled_in
 from .steps import Steps
-from .views import STAGE, map_views, splat_size, splat_views
+from .views import STAGE, DepthView, map_views, splat_size, splat_views
 
 DEPTH, COMPARE, FUSE, EXTRACT = "drawing depth", "comparing depths", "fusing depth", "finding the surface"
 CLEAN, DECIMATE, UNWRAP, LOOK = "cleaning", "taking away faces", "laying out the texture", "looking through photos"
@@ -39,9 +40,6 @@ SHARES = (
     (LOOK, 8.0), (PAINT, 16.0), (NORMALS, 8.0), (LODS, 9.0), (COLLIDER, 2.0),
 )  # fmt: skip
 
-MIN_DEPTH_SHARE = 0.5
-"""Of the frames that must have a depth map for `auto` to take them."""
-
 UNSEEN = 0.2
 """Above this share of its area without any photo, a surface is worth a warning."""
 
@@ -50,14 +48,15 @@ UNSEEN = 0.2
 class MeshResult:
     """A finished surface, in the world frame.
 
-    source: "splats" or "depth". dense_faces: before decimation. voxel: its side, world units. watertight: of the finest
-    mesh, seams of the texture closed. holes: rims that are left. ground: the height that was cut at, None where nothing
-    was. seen_share: of the area, what some photo shows. exposures: by frame name, the factors (red, green, blue) that
-    bring its photo to the texture's exposure. seconds: by step.
+    source, reason: what it was made of, and why. dense_faces: before decimation. voxel: its side, world units.
+    watertight: of the finest mesh, seams of the texture closed. holes: rims that are left. ground: the height that
+    was cut at, None where nothing was. seen_share: of the area, what some photo shows. exposures: by frame name, the
+    factors (red, green, blue) that bring its photo to the texture's exposure. seconds: by step.
     """
 
     asset: MeshAsset
-    source: str
+    source: Found
+    reason: str
     dense_faces: int
     voxel: float
     bounds: Bounds
@@ -94,23 +93,6 @@ def make_mesh(
     return result
 
 
-def chosen_source(scene: PosedScene, config: MeshConfig, splats: bool, maps: int) -> str:
-    """`splats` or `depth`: what the config wants, or what there is, given how many frames have a depth map.
-
-    Raises InputError when that is not there.
-    """
-    if config.source == "splats" or (
-        config.source == "auto" and splats and maps < MIN_DEPTH_SHARE * len(scene.registered)
-    ):
-        if not splats:
-            raise InputError("This scene has no splats to make a mesh of; run train first, or use --from depth.")
-        return "splats"
-    if not maps:
-        what = "no depth maps" if config.source == "depth" else "neither splats nor depth maps"
-        raise InputError(f"This scene has {what} to make a mesh of; run depth or train first.")
-    return "depth"
-
-
 class _Making:
     """One run: what the steps share."""
 
@@ -133,10 +115,9 @@ class _Making:
 
     def run(self, splats: Splats | None, maps: Mapping[str, DepthMap] | None) -> MeshResult:
         config = self.config
-        have = 0 if maps is None else sum(frame.name in maps for frame in self.scene.registered)
-        source = chosen_source(self.scene, config, splats is not None, have)
+        choice = choose(self.scene, config, splats is not None, maps or {})
         bounds = bounds_of(self.scene, config)
-        raw, voxel = self._surface(bounds, splats if source == "splats" else None, maps)
+        raw, voxel = self._surface(bounds, choice.source, splats, maps or {})
         dense, ground = self._cleaned(raw, bounds, voxel)
         self.begin(DECIMATE)
         bare = self._closed(decimated(dense, config.faces))
@@ -158,7 +139,8 @@ class _Making:
             )
         return MeshResult(
             asset,
-            source,
+            choice.source,
+            choice.reason,
             len(dense),
             voxel,
             bounds,
@@ -171,18 +153,13 @@ class _Making:
         )
 
     def _surface(
-        self, bounds: Bounds, splats: Splats | None, maps: Mapping[str, DepthMap] | None
+        self, bounds: Bounds, source: Found, splats: Splats | None, maps: Mapping[str, DepthMap]
     ) -> tuple[Mesh, float]:
         fusion = self.config.fusion
-        tell = self.begin(DEPTH)
-        if splats is not None:
-            views = list(splat_views(self.scene, splats, fusion, tell))
-        else:
-            views = list(map_views(self.scene, maps or {}, fusion, tell))
-        found = confirmed(views, fusion, self.begin(COMPARE))
-        views = [dataclasses.replace(v, depth=depth) for v, depth in zip(views, found.depths, strict=True)]
-        least = 0.0 if splats is None else fusion.splat_voxels * splat_size(splats, bounds)
-        voxel = tsdf.voxel_size(views, bounds, fusion, found.difference, least)
+        views, difference = self._views(source, splats, maps)
+        # What splats only fill in must not make the rest coarser.
+        least = fusion.splat_voxels * splat_size(splats, bounds) if source == "splats" and splats is not None else 0.0
+        voxel = tsdf.voxel_size(views, bounds, fusion, difference, least)
         tell = self.begin(FUSE)
         if self.config.method == "poisson":
             points, normals = points_and_normals(views, bounds, voxel)
@@ -192,6 +169,23 @@ class _Making:
         volume = tsdf.fuse(views, bounds, voxel, fusion, tell)
         self.begin(EXTRACT)
         return tsdf.surface(tsdf.filled(volume, fusion.fill_voxels)), voxel
+
+    def _views(
+        self, source: Found, splats: Splats | None, maps: Mapping[str, DepthMap]
+    ) -> tuple[list[DepthView], float]:
+        """The depth that holds, and what views usually differ by, relative to it; of maps where there are any."""
+        fusion = self.config.fusion
+        tell = self.begin(DEPTH)
+        known = [] if source == "splats" else list(map_views(self.scene, maps, fusion, tell))
+        drawn = [] if source == "depth" or splats is None else list(splat_views(self.scene, splats, fusion, tell))
+        tell = self.begin(COMPARE)
+        held, difference = [], 0.0
+        for views in (drawn, known):
+            if views:
+                found = confirmed(views, fusion, tell)
+                held.append([dataclasses.replace(v, depth=d) for v, d in zip(views, found.depths, strict=True)])
+                difference = found.difference
+        return (held[0] if len(held) == 1 else filled_in(held[1], held[0], fusion.neighbours)), difference
 
     def _cleaned(self, raw: Mesh, bounds: Bounds, voxel: float) -> tuple[Mesh, float | None]:
         """Cropped, cut, in one piece, smooth; and the height of the ground where it was cut."""
@@ -257,6 +251,7 @@ def summary_of(result: MeshResult) -> dict[str, object]:
     low, high = finest.bounds
     return {
         "source": result.source,
+        "source_reason": result.reason,
         "faces": [len(mesh) for mesh in result.asset.lods],
         "vertices": len(finest.vertices),
         "dense_faces": result.dense_faces,

@@ -10,7 +10,7 @@ from typing import Literal, get_args
 
 from diorama.capture.errors import InputError
 
-Source = Literal["auto", "splats", "depth"]
+Source = Literal["auto", "splats", "depth", "both"]
 Method = Literal["tsdf", "poisson"]
 Ground = Literal["keep", "cut"]
 Collider = Literal["parts", "hull", "none"]
@@ -25,9 +25,11 @@ class FusionConfig:
 
     depth_px: longer side of the depth pictures that are drawn of splats or taken from maps.
     views: at most so many pictures, spread evenly over the capture.
-    min_confidence: depth of less is not used. agree: of `neighbours` pictures that look at the same place so many must
-        see a pixel's depth too; a place that more of them look through is a floater. tolerance: (least, most) of the
-        depth that they may differ by; between, it is `tolerance_factor` times what they usually do.
+    min_confidence: depth of less is not used. agree: of `neighbours` pictures that look at the same place so many
+        must see a pixel's depth too; a place that more of them look through is a floater. asked: what none of these
+        see is looked for in the next best pictures, up to so many in all: rims are in few pictures. tolerance:
+        (least, most) of the depth that they may differ by; between, it is `tolerance_factor` times what they usually
+        do.
     voxel: its side in world units; None for that of a pixel at the object, see `voxel_size`.
     voxel_factor: of that size. splat_voxels: it is at least so many times the usual longest standard deviation of
         splats, whose depth is bumpy at their own size, in all views alike. noise_voxels: it is at least so many times
@@ -45,6 +47,7 @@ class FusionConfig:
     min_confidence: float = 0.3
     agree: int = 1
     neighbours: int = 6
+    asked: int = 16
     tolerance: tuple[float, float] = (0.01, 0.04)
     tolerance_factor: float = 8.0
     voxel: float | None = None
@@ -93,7 +96,8 @@ class TextureConfig:
 class MeshConfig:
     """Everything that decides what comes out.
 
-    source: splats or depth maps; auto takes depth maps where there are any for half of the frames, else splats.
+    source: splats, depth maps, or both: depth maps, and splats where these know nothing; auto takes depth maps where
+        there are any for half of the frames, with splats where many of their pixels are unsure, else splats.
     crop: `scene` (all that was seen well), `region` (what the capture is about), or a box `x0,y0,z0,x1,y1,z1` in world
         coordinates. ground: cut takes the floor away and caps what stood on it.
     faces: of the finest mesh. lods: how many meshes in all, each with a quarter of the faces of the one before.
@@ -116,7 +120,7 @@ class MeshConfig:
         """Raises InputError when a value cannot be used."""
         voxel, texture = self.fusion.voxel, self.texture.size_px
         bounds = {
-            "source": (self.source in get_args(Source), "auto, splats or depth"),
+            "source": (self.source in get_args(Source), "auto, splats, depth or both"),
             "method": (self.method in get_args(Method), "tsdf or poisson"),
             "ground": (self.ground in get_args(Ground), "keep or cut"),
             "collider": (self.collider in get_args(Collider), "parts, hull or none"),

@@ -40,25 +40,31 @@ def confirmed(views: Sequence[DepthView], config: FusionConfig, on_event: OnEven
     A neighbour confirms a point when its own depth there is the same to within the tolerance; it objects
     when it sees something behind the point, as it then looks through it; where it sees something in front it says
     nothing. A point holds with enough confirmations and fewer objections. Where a view has fewer neighbours than
-    `agree`, all of them must confirm.
+    `agree`, all of them must confirm. What too few of the best `config.neighbours` confirm is looked for in others, up
+    to `config.asked` in all.
     """
-    beside = [neighbours(views, index, config.neighbours) for index in range(len(views))]
-    usual = _usual_difference(views, beside)
+    most = max(config.neighbours, config.asked)
+    beside = [neighbours(views, index, most) for index in range(len(views))]
+    usual = _usual_difference(views, [others[: config.neighbours] for others in beside])
     tolerance = float(np.clip(config.tolerance_factor * usual, *config.tolerance))
     kept, differences = [], []
     for index, view in enumerate(views):
-        points = view.points()
         known = view.depth > 0
-        agree = np.zeros(int(known.sum()), np.int16)
+        points = view.points()[known]
+        agree = np.zeros(len(points), np.int16)
         object_ = np.zeros_like(agree)
-        for other in beside[index]:
-            ratio = _ratio(views[other], points[known])
+        needed = min(config.agree, len(beside[index]))
+        open_ = np.arange(len(points))
+        for rank, other in enumerate(beside[index]):
+            if rank >= config.neighbours:
+                open_ = open_[agree[open_] < needed]
+            ratio = _ratio(views[other], points[open_])
             with np.errstate(invalid="ignore"):
                 same = np.abs(ratio - 1) <= tolerance
-                agree += same
-                object_ += ratio < 1 - 2 * tolerance
+                agree[open_] += same
+                object_[open_] += ratio < 1 - 2 * tolerance
             differences.append(np.abs(ratio[same] - 1)[::PROBE_EVERY])
-        holds = (agree >= min(config.agree, len(beside[index]))) & (object_ <= agree)
+        holds = (agree >= needed) & (object_ <= agree)
         depth = np.zeros_like(view.depth)
         depth[known] = np.where(holds, view.depth[known], 0)
         kept.append(depth)

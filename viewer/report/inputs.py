@@ -28,6 +28,7 @@ class ReportInputs:
         that training did not see) and `history`, a list of rows or a mapping of columns with `step` and any of `loss`,
         `splats`, `psnr_db`.
     depth: what the depth stage left as JSON (see `reconstruct.depth.stage`), `depth_folder`: its maps.
+    mesh: what the mesh stage left as JSON (see `reconstruct.mesh.summary_of`), `mesh_folder`: its file and preview.
     exports: by format, as JSON: `path`, `bytes`, `splats`, `loss_db` (how much PSNR against the photos the file costs),
         `max_loss_db` (what the format should cost at most) and `fidelity_db` (PSNR between the two renderings; None
         where they are equal).
@@ -41,6 +42,8 @@ class ReportInputs:
     training: Mapping[str, Any] | None = None
     depth: Mapping[str, Any] | None = None
     depth_folder: Path | None = None
+    mesh: Mapping[str, Any] | None = None
+    mesh_folder: Path | None = None
     evaluation: Evaluation | None = None
     exports: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     timings_s: Mapping[str, float] = field(default_factory=dict)

@@ -32,7 +32,8 @@ def report_json(inputs: ReportInputs) -> dict[str, Any]:
         "poses": _poses(inputs.posed),
         "world": _world(inputs.posed),
         "coverage": _coverage(inputs.coverage),
-        "depth": _depth(inputs.depth),
+        "depth": _record(inputs.depth),
+        "mesh": _record(inputs.mesh),
         "splats": _splats(inputs),
         "export": {name: _export(row) for name, row in inputs.exports.items()},
         "timings_s": dict(inputs.timings_s),
@@ -157,7 +158,7 @@ def _coverage(coverage: Coverage | None) -> dict[str, Any] | None:
     }
 
 
-def _depth(record: Mapping[str, Any] | None) -> dict[str, Any] | None:
+def _record(record: Mapping[str, Any] | None) -> dict[str, Any] | None:
     return None if not record else dict(record)
 
 

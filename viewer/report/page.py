@@ -10,6 +10,7 @@ from diorama.reconstruct.verdict import Finding, Verdict
 from . import plots
 from .depth import depth_section
 from .inputs import ReportInputs
+from .mesh import mesh_section
 from .numbers import splat_count, unregistered
 from .pictures import collect_pictures
 from .sections import (
@@ -45,6 +46,7 @@ def render_page(inputs: ReportInputs) -> str:
         _map_section(inputs),
         views_section(inputs, shown),
         depth_section(inputs),
+        mesh_section(inputs),
         frames_section(inputs, shown),
         training_section(inputs),
         exports_section(inputs),
