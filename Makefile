@@ -111,6 +111,8 @@ bench: install
 	$(BIN)/python bench/antialiasing.py
 	$(BIN)/python bench/pose_refinement.py
 	$(BIN)/python bench/lenses.py
+	$(BIN)/python bench/depth.py
+	$(BIN)/python bench/depth_training.py --seeds 2
 	$(BIN)/python bench/mesh.py
 	$(BIN)/python bench/ablation.py
 	$(BIN)/python bench/exports.py
