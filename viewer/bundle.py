@@ -11,6 +11,9 @@ from pathlib import Path
 from diorama.capture.errors import InputError
 
 INDEX = "index.html"
+STUDIO = "studio"
+"""The subfolder of the studio's own page; the scene page and published scenes have no file in it."""
+STUDIO_INDEX = "studio.html"
 
 
 def find_bundle() -> Path | None:
@@ -34,5 +37,14 @@ def require_bundle() -> Path:
 
 
 def bundle_files(folder: Path) -> dict[str, Path]:
-    """The page's files by their path relative to the page, `/` between folders."""
+    """The scene page's files by their path relative to the page, `/` between folders."""
+    return {name: path for name, path in _files(folder).items() if not name.startswith(f"{STUDIO}/")}
+
+
+def studio_files(folder: Path) -> dict[str, Path]:
+    """The studio page's files in the same form; its page is `STUDIO_INDEX`."""
+    return _files(folder / STUDIO)
+
+
+def _files(folder: Path) -> dict[str, Path]:
     return {p.relative_to(folder).as_posix(): p for p in sorted(folder.rglob("*")) if p.is_file()}

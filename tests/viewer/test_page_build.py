@@ -13,6 +13,8 @@ from types import ModuleType
 
 import pytest
 
+from diorama.viewer.bundle import STUDIO_INDEX, bundle_files, studio_files
+
 WEB = Path(__file__).resolve().parents[2] / "viewer" / "web"
 
 
@@ -115,3 +117,10 @@ def test_the_built_page_points_nowhere_else(bundle: Path) -> None:
     html = (bundle / "index.html").read_text()
     assert "http" not in html.replace("http-equiv", "").replace("http.server", "").replace("http://localhost:8000/", "")
     assert 'src="./assets/' in html and 'href="./assets/' in html
+
+
+def test_the_studio_is_a_page_of_its_own(bundle: Path) -> None:
+    studio = studio_files(bundle)
+    assert STUDIO_INDEX in studio and any(name.endswith(".js") for name in studio)
+    assert "index.html" in bundle_files(bundle)
+    assert not [name for name in bundle_files(bundle) if "studio" in name]

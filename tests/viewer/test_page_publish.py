@@ -35,6 +35,8 @@ def page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (folder / "assets").mkdir(parents=True)
     (folder / "index.html").write_text("page")
     (folder / "assets" / "a.js").write_text("js")
+    (folder / "studio" / "assets").mkdir(parents=True)
+    (folder / "studio" / "studio.html").write_text("the studio stays at home")
     monkeypatch.setattr(publishing, "require_bundle", lambda: folder)
     return folder
 

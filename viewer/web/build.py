@@ -21,11 +21,13 @@ SOURCES = (
     "src",
     "public",
     "index.html",
+    "studio.html",
     "package.json",
     "package-lock.json",
     ".npmrc",
     "tsconfig.json",
     "vite.config.js",
+    "vite.studio.config.js",
 )
 WITHOUT_PAGE = "to install without the page, add -C cmake.define.DIORAMA_WEB=OFF to the pip command"
 OFFLINE = (
