@@ -1,11 +1,13 @@
 """The gsplat backend on the CUDA device at hand: time of a training step, whole trainings with PSNR, peak memory.
 
-    python bench/gpu.py [--write docs/benchmarks.md] [--set NAME] [--steps N] [--only-look]
+    python bench/gpu.py [--write docs/benchmarks.md] [--set NAME]... [--presets NAME]... [--steps N] [--only-look]
 
 The steps are those of bench/step.py, a whole step of the trainer's backend with the clock stopped when the device is
-done; the trainings are of `--set` (a set of the footage folder, by default brighton_beach where it is at hand) or else
-of a synthetic place. `--write` replaces the document's part between its two gpu-check marks. Without a CUDA device or
-gsplat: one line, and the exit code 2.
+done, in turn with a plain loop around gsplat on the same splats (rasterization, L1 and SSIM, fused Adam, as in gsplat's
+own example, but with the same SSIM). The trainings are of `--set` (sets of the footage folder, by default
+brighton_beach where it is at hand) or else of a synthetic place, by `--presets` (preview, standard and high).
+`--write` replaces the document's part between its two gpu-check marks. Without a CUDA device or gsplat: one line, and
+the exit code 2.
 """
 
 from __future__ import annotations
@@ -18,10 +20,19 @@ import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from diorama.capture.types import PosedScene
 from diorama.render.backends.cuda import cuda_missing
 
+if TYPE_CHECKING:
+    from cases import Case
+
+WARM_UP = 10
 BEGIN, END = "<!-- gpu-check: begin -->", "<!-- gpu-check: end -->"
 DEFAULT_SET = "brighton_beach"
 
@@ -38,11 +49,12 @@ class Machine:
 
 @dataclass(frozen=True)
 class StepRow:
-    """name: size and splats. Milliseconds per step, and the most memory that torch held in MiB."""
+    """name: size and splats. Milliseconds per step, of a plain loop around gsplat too, and the most memory in MiB."""
 
     name: str
     median_ms: float
     best_ms: float
+    plain_ms: float
     peak_mib: float
 
 
@@ -74,6 +86,51 @@ def machine() -> Machine:
     )
 
 
+class PlainGsplat:
+    """What gsplat's users write: leaf tensors, one `rasterization`, L1 and SSIM, fused Adam."""
+
+    def __init__(self, case: Case) -> None:
+        import torch
+
+        def leaf(array: np.ndarray) -> torch.Tensor:
+            return torch.tensor(array, device="cuda").requires_grad_()
+
+        means, quats, log_scales, logit_opacities, sh = case.splats
+        self._leaves = [leaf(a) for a in (means, quats, log_scales, logit_opacities, sh[:, :1], sh[:, 1:])]
+        self._adam = torch.optim.Adam([{"params": [p], "lr": 0.0} for p in self._leaves], eps=1e-15, fused=True)
+        view = case.view
+        matrix = np.vstack([view.cam_from_world, [0.0, 0.0, 0.0, 1.0]])
+        self._matrix = torch.tensor(matrix, dtype=torch.float32, device="cuda")[None]
+        k = [[view.fx, 0.0, view.cx], [0.0, view.fy, view.cy], [0.0, 0.0, 1.0]]
+        self._k = torch.tensor(k, dtype=torch.float32, device="cuda")[None]
+        self._size = view.width, view.height
+        self._photo = torch.tensor(case.photo_srgb, device="cuda").float() / 255.0
+
+    def step(self) -> None:
+        import torch
+        from gsplat import rasterization
+
+        from diorama.kernels.twin import ssim_map
+
+        means, quats, log_scales, logit_opacities, sh0, sh_rest = self._leaves
+        drawn, _, _ = rasterization(
+            means,
+            quats,
+            torch.exp(log_scales),
+            torch.sigmoid(logit_opacities),
+            torch.cat([sh0, sh_rest], 1),
+            self._matrix,
+            self._k,
+            *self._size,
+            sh_degree=3,
+            packed=False,
+        )
+        x, y = drawn[0].permute(2, 0, 1), self._photo.permute(2, 0, 1)
+        (0.8 * (x - y).abs().mean() + 0.2 * (1.0 - ssim_map(x, y).mean())).backward()
+        self._adam.step()
+        self._adam.zero_grad(set_to_none=True)
+
+
 def measure_steps(steps: int) -> list[StepRow]:
     """Whole steps of `AutogradSteps` on bench/step.py's cases, learning rates 0 so that each sees the same splats."""
     import torch
@@ -90,52 +147,65 @@ def measure_steps(steps: int) -> list[StepRow]:
         target = Target(case.view, case.photo_srgb, None)
         table = rows_from_splats(Splats(*case.splats))
         backend = open_backend("gsplat", table, [target], case.count, statistics=False)
-        times = []
-        for step in range(1, steps + 11):
+
+        def ours(step: int, backend: Any = backend, view: Any = case.view) -> None:
             settings = StepSettings(step, 0, 0, 0, 0, 0, 0, 3, 0.2, (0.0, 0.0, 0.0), 0.01, 0.01)
-            torch.cuda.synchronize()
-            started = time.perf_counter()
-            backend.step([Shot(0, case.view)], settings)
-            torch.cuda.synchronize()
-            if step > 10:
-                times.append(1e3 * (time.perf_counter() - started))
+            backend.step([Shot(0, view)], settings)
+
+        ours(1)
         peak = torch.cuda.max_memory_allocated() / 2**20
-        rows.append(StepRow(case.name, statistics.median(times), min(times), peak))
-        print(f"{case.name:24}{rows[-1].median_ms:8.2f} ms (best {min(times):.2f}), {peak:.0f} MiB; seed {SEED}")
+        plain = PlainGsplat(case)
+        times: tuple[list[float], list[float]] = ([], [])
+        for step in range(2, steps + WARM_UP + 2):
+            for kept, take in zip(times, (partial(ours, step), plain.step), strict=True):
+                torch.cuda.synchronize()
+                started = time.perf_counter()
+                take()
+                torch.cuda.synchronize()
+                if step > WARM_UP + 1:
+                    kept.append(1e3 * (time.perf_counter() - started))
+        own, other = (statistics.median(kept) for kept in times)
+        rows.append(StepRow(case.name, own, min(times[0]), other, peak))
+        print(
+            f"{case.name:24}{own:8.2f} ms (best {min(times[0]):.2f}), plain {other:.2f} ms, {peak:.0f} MiB; seed {SEED}"
+        )
     return rows
 
 
-def measure_trainings(name: str | None) -> list[TrainingRow]:
-    """Presets preview and standard."""
-    import torch
+def measure_trainings(names: Sequence[str], presets: Sequence[str]) -> list[TrainingRow]:
+    """Each preset on each set; synthetic without any."""
     from scenes import footage_folder, real, synthetic
+
+    if not names and (footage_folder() / "photos" / DEFAULT_SET).is_dir():
+        names = [DEFAULT_SET]
+    sets = [(name, real(name)) for name in names] or [("synthetic terrace", synthetic(40, 960, 720))]
+    return [measure_training(name, scene, preset) for name, scene in sets for preset in presets]
+
+
+def measure_training(name: str, scene: PosedScene, preset: str) -> TrainingRow:
+    import torch
 
     from diorama.reconstruct.evaluate import EvaluateConfig, evaluate_splats
     from diorama.reconstruct.train import PRESETS, train_splats
 
-    if name is None and (footage_folder() / "photos" / DEFAULT_SET).is_dir():
-        name = DEFAULT_SET
-    scene, what = (real(name), name) if name else (synthetic(40, 960, 720), "synthetic terrace")
-    rows = []
-    for preset in ("preview", "standard"):
-        torch.cuda.empty_cache()
-        torch.cuda.reset_peak_memory_stats()
-        config = replace(PRESETS[preset], backend="gsplat", checkpoint_every=10**9)
-        with tempfile.TemporaryDirectory() as out:
-            started = time.monotonic()
-            result = train_splats(scene, Path(out), config)
-            seconds = time.monotonic() - started
-        score = evaluate_splats(
-            scene,
-            result.splats,
-            result.held_out,
-            EvaluateConfig(max_size_px=config.max_size_px or 10**6, backend="gsplat", train_views=0, pictures=0),
-        )
-        assert score.psnr_db is not None
-        peak = torch.cuda.max_memory_allocated() / 2**20
-        rows.append(TrainingRow(f"{what}, {preset}", result.steps, score.psnr_db, seconds, len(result.splats), peak))
-        print(f"{rows[-1].name}: {score.psnr_db:.2f} dB in {seconds:.1f} s, {peak:.0f} MiB")
-    return rows
+    torch.cuda.empty_cache()
+    torch.cuda.reset_peak_memory_stats()
+    config = replace(PRESETS[preset], backend="gsplat", checkpoint_every=10**9)
+    with tempfile.TemporaryDirectory() as out:
+        started = time.monotonic()
+        result = train_splats(scene, Path(out), config)
+        seconds = time.monotonic() - started
+    score = evaluate_splats(
+        scene,
+        result.splats,
+        result.held_out,
+        EvaluateConfig(max_size_px=config.max_size_px or 10**6, backend="gsplat", train_views=0, pictures=0),
+    )
+    assert score.psnr_db is not None
+    peak = torch.cuda.max_memory_allocated() / 2**20
+    row = TrainingRow(f"{name}, {preset}", result.steps, score.psnr_db, seconds, len(result.splats), peak)
+    print(f"{row.name}: {score.psnr_db:.2f} dB in {seconds:.1f} s, {row.splats:,} splats, {peak:.0f} MiB", flush=True)
+    return row
 
 
 def section(m: Machine, steps: Sequence[StepRow], trainings: Sequence[TrainingRow], day: datetime.date) -> str:
@@ -149,11 +219,16 @@ def section(m: Machine, steps: Sequence[StepRow], trainings: Sequence[TrainingRo
         "",
         f"{m.device}, {m.memory_gib:.0f} GiB; gsplat {m.gsplat}, torch {m.torch}, CUDA {m.cuda}; host {m.host}; "
         f"{day.isoformat()}.",
-        "A step is forward, loss, backward and Adam of the gsplat backend; memory is the most that torch held.",
+        "A step is forward, loss, backward and Adam of the gsplat backend; beside it, measured in turn, a plain loop",
+        "around gsplat on the same splats. Memory is the most that torch held.",
         "",
-        "| picture, splats | step, ms (median) | best | memory, MiB |",
-        "|---|---|---|---|",
-        *(f"| {r.name} | {r.median_ms:.2f} | {r.best_ms:.2f} | {r.peak_mib:,.0f} |" for r in steps),
+        "| picture, splats | step, ms (median) | best | plain gsplat, ms | ours / plain | memory, MiB |",
+        "|---|---|---|---|---|---|",
+        *(
+            f"| {r.name} | {r.median_ms:.2f} | {r.best_ms:.2f} | {r.plain_ms:.2f} | {r.median_ms / r.plain_ms:.2f} | "
+            f"{r.peak_mib:,.0f} |"
+            for r in steps
+        ),
         "",
         "| set, preset | steps | held-out PSNR, dB | seconds of training | splats | memory, MiB |",
         "|---|---|---|---|---|---|",
@@ -183,7 +258,8 @@ def with_section(document: str, text: str) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--write", type=Path, help="the document to write the results into")
-    parser.add_argument("--set", dest="name", help="a set of the footage folder (see bench/scenes.py)")
+    parser.add_argument("--set", dest="names", action="append", default=[], help="a set of the footage folder")
+    parser.add_argument("--presets", nargs="+", default=["preview", "standard", "high"])
     parser.add_argument("--steps", type=int, default=60)
     parser.add_argument("--only-look", action="store_true", help="only say whether the benchmark can run")
     options = parser.parse_args()
@@ -192,7 +268,12 @@ def main() -> None:
         raise SystemExit(2)
     if options.only_look:
         return
-    text = section(machine(), measure_steps(options.steps), measure_trainings(options.name), datetime.date.today())
+    text = section(
+        machine(),
+        measure_steps(options.steps),
+        measure_trainings(options.names, options.presets),
+        datetime.date.today(),
+    )
     print(text)
     if options.write:
         document = options.write.read_text(encoding="utf-8")

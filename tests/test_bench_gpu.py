@@ -28,11 +28,11 @@ def gpu() -> ModuleType:
 
 def test_results_stand_between_the_marks_and_replace_old_ones(gpu: ModuleType) -> None:
     machine = gpu.Machine("Made-up device", 24.0, "2.6", "12.4", "1.5.3", "x86_64")
-    steps = [gpu.StepRow("480x354, 20k", 1.234, 1.1, 345.6)]
+    steps = [gpu.StepRow("480x354, 20k", 1.234, 1.1, 2.468, 345.6)]
     trainings = [gpu.TrainingRow("somewhere, preview", 3000, 21.5, 12.3, 60000, 1234.0)]
     text = gpu.section(machine, steps, trainings, datetime.date(2001, 2, 3))
     assert "Made-up device, 24 GiB; gsplat 1.5.3" in text and "2001-02-03" in text
-    assert "| 480x354, 20k | 1.23 | 1.10 | 346 |" in text
+    assert "| 480x354, 20k | 1.23 | 1.10 | 2.47 | 0.50 | 346 |" in text
     assert "| somewhere, preview | 3,000 | 21.50 | 12 | 60,000 | 1,234 |" in text
     first = gpu.with_section("# Benchmarks\n\nBefore.\n", text)
     assert first.startswith("# Benchmarks\n\nBefore.\n\n" + gpu.BEGIN) and first.endswith(gpu.END + "\n")
