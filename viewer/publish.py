@@ -6,13 +6,14 @@ import json
 import secrets
 import shutil
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from diorama.capture.errors import InputError
 from diorama.capture.events import Finished, OnEvent, Progressed, Started, ignore
 
 from .bundle import bundle_files, require_bundle
-from .scene_data import ViewerScene, manifest, photo_files
+from .scene_data import ViewerScene, data_files, manifest, photo_files
 
 STAGE = "publish"
 MARKER = "diorama-page.json"
@@ -91,6 +92,8 @@ def _write(scene: ViewerScene, bundle: Path, target: Path, on_event: OnEvent) ->
         shutil.copyfile(source, path)
     splats = target / "scene.spz"
     write_splats(read_splats(scene.splats), splats, "spz")
+    for name, source in data_files(scene).items():
+        shutil.copyfile(source, target / name)
     photos = photo_files(scene)
     on_event(Progressed(STAGE, 1, len(photos) + 1, "splats written"))
     for done, (name, (camera, size_px)) in enumerate(photos.items()):
@@ -99,7 +102,7 @@ def _write(scene: ViewerScene, bundle: Path, target: Path, on_event: OnEvent) ->
         if camera.photo is not None:
             path.write_bytes(camera.photo(size_px))
         on_event(Progressed(STAGE, done + 2, len(photos) + 1, camera.name))
-    description = manifest(scene, splats.name, "spz", splats.stat().st_size)
+    description = manifest(replace(scene, server={}), splats.name, "spz", splats.stat().st_size)
     (target / "scene.json").write_text(json.dumps(description, indent=1), encoding="utf-8")
     (target / "README.txt").write_text(README, encoding="utf-8")
     written = sorted(p.relative_to(target).as_posix() for p in target.rglob("*") if p.is_file())

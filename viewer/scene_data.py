@@ -7,8 +7,8 @@ so that it lies exactly over the rendering. The reader of `scene.json` is web/sr
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -32,6 +32,25 @@ PhotoSource = Callable[[int], bytes]
 """The photo as JPEG, undistorted, its longer side at most so many pixels."""
 
 Vec3 = tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class SavedView:
+    """A view that somebody kept: where from, what is looked at, and up, in the world."""
+
+    name: str
+    position: Vec3
+    target: Vec3
+    up: Vec3 = (0.0, 0.0, 1.0)
+
+
+@dataclass(frozen=True)
+class Annotation:
+    """A note pinned to a point of the world."""
+
+    title: str
+    text: str
+    point: Vec3
 
 
 @dataclass(frozen=True)
@@ -68,6 +87,9 @@ class ViewerScene:
     splats: a file that `render.formats` reads. is_antialiased: how they are to be drawn, see `Splats`.
     bounds_min, bounds_max: where the bulk of the scene is, strays left out, in the world.
     home_position, home_target, home_up: the first view.
+    mesh, collider: GLB files: the surface as a picture, and what a walker bumps into.
+    coverage: a JSON file of how well the capture saw the scene.
+    server: base URLs of what a server behind the page offers, by name; empty in a published folder.
     """
 
     title: str
@@ -83,6 +105,18 @@ class ViewerScene:
     cameras: tuple[ViewerCamera, ...] = ()
     metric_source: str | None = None
     is_antialiased: bool = False
+    mesh: Path | None = None
+    collider: Path | None = None
+    coverage: Path | None = None
+    viewpoints: tuple[SavedView, ...] = ()
+    annotations: tuple[Annotation, ...] = ()
+    server: Mapping[str, str] = field(default_factory=dict)
+
+
+def data_files(scene: ViewerScene) -> dict[str, Path]:
+    """The scene's files beside splats and photos, by their URL relative to the page."""
+    files = {"mesh.glb": scene.mesh, "collider.glb": scene.collider, "coverage.json": scene.coverage}
+    return {name: path for name, path in files.items() if path is not None}
 
 
 def photo_files(scene: ViewerScene) -> dict[str, tuple[ViewerCamera, int]]:
@@ -133,6 +167,10 @@ def manifest(scene: ViewerScene, splats_url: str, splats_format: SplatFormat, sp
             "up": list(scene.home_up),
         },
         "cameras": [camera(i, c) for i, c in enumerate(scene.cameras)],
+        "viewpoints": [asdict(view) for view in scene.viewpoints],
+        "annotations": [asdict(note) for note in scene.annotations],
+        **{Path(name).stem: name for name in data_files(scene)},
+        **({"server": dict(scene.server)} if scene.server else {}),
     }
 
 

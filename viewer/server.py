@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from diorama.capture.errors import InputError
 
 from .bundle import INDEX, bundle_files, require_bundle
-from .scene_data import SplatFormat, ViewerCamera, ViewerScene, manifest, photo_files
+from .scene_data import SplatFormat, ViewerCamera, ViewerScene, data_files, manifest, photo_files
 from .security import Guard
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ MEDIA_TYPES = {
     ".css": "text/css; charset=utf-8",
     ".svg": "image/svg+xml",
     ".json": "application/json",
+    ".glb": "model/gltf-binary",
 }
 PHOTO_CACHE_BYTES = 128 << 20
 PHOTOS_AT_ONCE = 2
@@ -119,6 +120,7 @@ def _app(scene: ViewerScene, bundle: Path, scratch: Path) -> FastAPI:
     splats_url = f"scene.{splat_format}"
     description = manifest(scene, splats_url, splat_format, splats.stat().st_size)
     photos = PhotoStore(photo_files(scene))
+    data = data_files(scene)
     fresh = {"Cache-Control": "no-store"}
 
     @app.exception_handler(404)
@@ -146,8 +148,8 @@ def _app(scene: ViewerScene, bundle: Path, scratch: Path) -> FastAPI:
 
     @app.api_route("/{path:path}", methods=["GET", "HEAD"])
     def page(path: str) -> Response:
-        # A look-up in a list made at the start: no request ever becomes a path.
-        file = pages.get(path or INDEX)
+        # A look-up in lists made at the start: no request ever becomes a path.
+        file = pages.get(path or INDEX) or data.get(path)
         if file is None:
             return PlainTextResponse("There is no such file here.", 404)
         hashed = path.startswith("assets/")

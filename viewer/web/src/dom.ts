@@ -23,3 +23,14 @@ export function notice(text: string): void {
   window.clearTimeout(noticeTimer);
   noticeTimer = window.setTimeout(() => (element.hidden = true), 6000);
 }
+
+/** A button with an icon; what lies inside the 24 x 24 svg is ours, never a scene's. */
+export function button(options: { id?: string; label: string; icon: string }): HTMLButtonElement {
+  const element = document.createElement("button");
+  element.type = "button";
+  if (options.id !== undefined) element.id = options.id;
+  element.setAttribute("aria-label", options.label);
+  element.title = options.label;
+  element.innerHTML = `<svg viewBox="0 0 24 24" aria-hidden="true">${options.icon}</svg>`;
+  return element;
+}

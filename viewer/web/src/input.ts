@@ -1,6 +1,7 @@
 // Pointer, touch and wheel on the canvas, and the keys that walk. Everything else on the keyboard is in shortcuts.ts.
 
 import type { Navigation } from "./navigation";
+import type { CanvasTool, Tools } from "./tools";
 
 const CLICK_PIXELS = 5;
 /** Two clicks so close in time and place are a double click; Safari on phones has no event for it. */
@@ -13,11 +14,18 @@ export interface InputListener {
   doubleClick(x: number, y: number): void;
 }
 
-export function listenToPointer(canvas: HTMLCanvasElement, navigation: Navigation, listener: InputListener): void {
+export function listenToPointer(
+  canvas: HTMLCanvasElement,
+  navigation: Navigation,
+  tools: Tools,
+  listener: InputListener,
+): void {
   const pointers = new Map<number, { x: number; y: number }>();
   let travelled = 0;
   let lastClick = { x: 0, y: 0, time: -DOUBLE_MS };
   let pinch: { x: number; y: number; spread: number } | null = null;
+  /** The tool that has the drag; a second finger takes it away again. */
+  let dragging: CanvasTool | null = null;
 
   const place = (event: PointerEvent | WheelEvent | MouseEvent): { x: number; y: number } => {
     const rect = canvas.getBoundingClientRect();
@@ -33,7 +41,15 @@ export function listenToPointer(canvas: HTMLCanvasElement, navigation: Navigatio
     canvas.setPointerCapture(event.pointerId);
     canvas.focus({ preventScroll: true });
     if (pointers.size === 0) travelled = 0;
-    pointers.set(event.pointerId, place(event));
+    const { x, y } = place(event);
+    pointers.set(event.pointerId, { x, y });
+    if (dragging !== null) {
+      dragging.up?.(x, y, event);
+      dragging = null;
+    } else if (pointers.size === 1 && event.button === 0 && tools.current?.down?.(x, y, event) === true) {
+      dragging = tools.current;
+      return;
+    }
     pinch = twoFingers();
     navigation.held = true;
     navigation.rest();
@@ -41,8 +57,9 @@ export function listenToPointer(canvas: HTMLCanvasElement, navigation: Navigatio
 
   canvas.addEventListener("pointermove", (event) => {
     const before = pointers.get(event.pointerId);
-    if (before === undefined) return;
     const now = place(event);
+    if (before === undefined) return tools.current?.hover?.(now.x, now.y, event);
+    if (dragging !== null) return dragging.move?.(now.x, now.y, event);
     const dx = now.x - before.x;
     const dy = now.y - before.y;
     const wasClick = travelled <= CLICK_PIXELS;
@@ -68,14 +85,23 @@ export function listenToPointer(canvas: HTMLCanvasElement, navigation: Navigatio
 
   const release = (event: PointerEvent): void => {
     if (!pointers.delete(event.pointerId)) return;
+    if (dragging !== null) {
+      const { x, y } = place(event);
+      dragging.up?.(x, y, event);
+      dragging = null;
+      return;
+    }
     pinch = twoFingers();
     navigation.held = pointers.size > 0;
     delete canvas.dataset.dragging;
     if (event.type === "pointerup" && pointers.size === 0 && travelled <= CLICK_PIXELS && event.button === 0) {
-      click(place(event), event.timeStamp);
+      click(event);
     }
   };
-  const click = ({ x, y }: { x: number; y: number }, time: number): void => {
+  const click = (event: PointerEvent): void => {
+    const { x, y } = place(event);
+    const time = event.timeStamp;
+    if (tools.current?.click !== undefined && tools.current.click(x, y, event) !== false) return;
     const double =
       time - lastClick.time < DOUBLE_MS && Math.hypot(x - lastClick.x, y - lastClick.y) < DOUBLE_PIXELS;
     lastClick = { x, y, time: double ? -DOUBLE_MS : time };

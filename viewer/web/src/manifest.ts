@@ -24,6 +24,21 @@ export interface SceneCamera {
   readonly thumbnail: string | null;
 }
 
+/** A view that somebody kept, in the world's frame. */
+export interface SavedView {
+  readonly name: string;
+  readonly position: Vec3;
+  readonly target: Vec3;
+  readonly up: Vec3;
+}
+
+/** A note pinned to a point of the world. */
+export interface Annotation {
+  readonly title: string;
+  readonly text: string;
+  readonly point: Vec3;
+}
+
 export interface SceneManifest {
   readonly title: string;
   readonly isMetric: boolean;
@@ -38,6 +53,15 @@ export interface SceneManifest {
   readonly bounds: { readonly min: Vec3; readonly max: Vec3 };
   readonly home: { readonly position: Vec3; readonly target: Vec3; readonly up: Vec3 };
   readonly cameras: readonly SceneCamera[];
+  /** GLB files beside the page: the surface as a picture, and what a walker bumps into. */
+  readonly mesh: string | null;
+  readonly collider: string | null;
+  readonly viewpoints: readonly SavedView[];
+  readonly annotations: readonly Annotation[];
+  /** A JSON file beside the page: how well the capture saw the scene. */
+  readonly coverage: string | null;
+  /** What a server behind the page offers, by name (`edit`, `video`, `live`, ...): base URLs. Empty when published. */
+  readonly server: Readonly<Record<string, string>>;
 }
 
 type Json = Record<string, unknown>;
@@ -100,6 +124,38 @@ function camera(value: unknown, index: number): SceneCamera {
   return result;
 }
 
+const optional = <T>(value: unknown, read: (value: unknown) => T): T | null =>
+  value === undefined || value === null ? null : read(value);
+
+function savedView(value: unknown, index: number): SavedView {
+  const what = `viewpoint ${index + 1}`;
+  const v = object(value, what);
+  return {
+    name: text(v.name, what),
+    position: vec3(v.position, what),
+    target: vec3(v.target, what),
+    up: optional(v.up, (up) => vec3(up, what)) ?? [0, 0, 1],
+  };
+}
+
+function annotation(value: unknown, index: number): Annotation {
+  const what = `annotation ${index + 1}`;
+  const a = object(value, what);
+  return { title: text(a.title, what), text: text(a.text, what), point: vec3(a.point, what) };
+}
+
+/** Base URLs on this page's own server, never on another. */
+function serverUrls(value: unknown): Record<string, string> {
+  const urls = Object.entries(object(value, "the server's part"));
+  return Object.fromEntries(
+    urls.map(([name, url]) => {
+      const base = text(url, `the address of ${name}`);
+      if (new URL(base, location.href).origin !== location.origin) throw broken(`${name} points to another server`);
+      return [name, base];
+    }),
+  );
+}
+
 export function parseManifest(value: unknown): SceneManifest {
   const m = object(value, "the scene");
   const schema = number(m.schema, "schema");
@@ -128,5 +184,11 @@ export function parseManifest(value: unknown): SceneManifest {
       up: vec3(home.up, "home"),
     },
     cameras: list(m.cameras, "cameras").map(camera),
+    mesh: optional(m.mesh, (url) => relativeUrl(url, "the mesh")),
+    collider: optional(m.collider, (url) => relativeUrl(url, "the collider")),
+    viewpoints: (optional(m.viewpoints, (v) => list(v, "viewpoints")) ?? []).map(savedView),
+    annotations: (optional(m.annotations, (v) => list(v, "annotations")) ?? []).map(annotation),
+    coverage: optional(m.coverage, (url) => relativeUrl(url, "the coverage")),
+    server: optional(m.server, serverUrls) ?? {},
   };
 }

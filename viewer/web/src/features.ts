@@ -1,0 +1,18 @@
+// The page's functions beyond moving and the photos: each a file `features/NAME/NAME.ts` that exports one `Feature`.
+//
+// They start in this order, once the first splats are on the canvas. One that fails says so and leaves the rest alone.
+
+import type { Feature, Page } from "./page";
+
+export const features: Feature[] = [];
+
+export async function startFeatures(page: Page): Promise<void> {
+  for (const feature of features) {
+    try {
+      await feature(page);
+    } catch (error) {
+      console.error(error);
+      page.notice(`A part of this page did not start (${feature.name}): ${String(error)}`);
+    }
+  }
+}
