@@ -20,7 +20,8 @@ from diorama.capture.camera import Camera
 from diorama.capture.errors import InputError
 from diorama.render.formats import write_splats
 from diorama.viewer.scene_data import ViewerCamera, ViewerScene
-from diorama.viewer.server import PhotoStore, create_app, listen, page_splats
+from diorama.viewer.scene_site import PhotoStore, page_splats
+from diorama.viewer.server import create_app, listen
 
 from .conftest import TOKEN, Sample, make_sample, ring, serving, synthetic_splats
 
@@ -194,10 +195,12 @@ def test_nothing_beside_the_scene_is_reachable(guest: httpx.Client, port: int, p
     assert b"secret" not in answer
 
 
-def test_nothing_can_be_changed(guest: httpx.Client) -> None:
+def test_nothing_can_be_changed(guest: httpx.Client, port: int) -> None:
+    own = {"Origin": f"http://127.0.0.1:{port}"}
     for method in ("POST", "PUT", "DELETE", "PATCH", "OPTIONS"):
         for path in ("/", "/scene.json", "/scene.ply"):
-            assert guest.request(method, path).status_code == 405, (method, path)
+            assert guest.request(method, path, headers=own).status_code == 405, (method, path)
+            assert guest.request(method, path).status_code == 403, "without an Origin"
 
 
 def test_websockets_are_refused(port: int) -> None:
@@ -225,7 +228,7 @@ def test_a_photo_that_cannot_be_read_is_a_sentence(small: Sample, page_folder: P
 
 
 def test_photos_are_kept_within_bounds(small: Sample, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("diorama.viewer.server.PHOTO_CACHE_BYTES", 250)
+    monkeypatch.setattr("diorama.viewer.scene_site.PHOTO_CACHE_BYTES", 250)
     made: list[str] = []
 
     def files(name: str) -> tuple[ViewerCamera, int]:
