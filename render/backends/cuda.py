@@ -75,6 +75,8 @@ def weight_sums(
     """
     import torch
 
+    if not len(maps):  # gsplat refuses to blend nothing
+        return torch.zeros(0, len(means), device=means.device)
     colors = torch.zeros(len(means), len(maps), device=means.device, requires_grad=True)
     with torch.enable_grad():
         drawn, _, _ = _rasterization(means, quats, log_scales, logit_opacities, colors, view, **filters)
@@ -136,10 +138,13 @@ def _rasterization(
     scales, opacities = torch.exp(log_scales), torch.sigmoid(logit_opacities)
     if smoothing is not None:
         scales, opacities = smoothed(scales, opacities, smoothing)
-    if cam_from_world is None:
-        cam_from_world = torch.from_numpy(np.array(view.cam_from_world)).to(means.device)
-    matrix = torch.cat([cam_from_world, torch.tensor([[0.0, 0.0, 0.0, 1.0]], device=means.device)])
-    intrinsics = torch.tensor([[view.fx, 0.0, view.cx], [0.0, view.fy, view.cy], [0.0, 0.0, 1.0]], device=means.device)
+    given = np.zeros((2, 4, 4), np.float32)  # one transfer
+    given[0, 3, 3], given[0, :3] = 1.0, view.cam_from_world
+    given[1, :3, :3] = [[view.fx, 0.0, view.cx], [0.0, view.fy, view.cy], [0.0, 0.0, 1.0]]
+    matrix, intrinsics = torch.from_numpy(given).to(means.device)
+    intrinsics = intrinsics[:3, :3].contiguous()
+    if cam_from_world is not None:
+        matrix = torch.cat([cam_from_world, matrix[3:]])
     result: tuple[Tensor, Tensor, dict[str, Any]] = rasterization(
         means,
         quats,

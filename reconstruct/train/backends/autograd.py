@@ -11,7 +11,16 @@ import torch
 from torch import Tensor
 
 from diorama.capture.errors import InputError
-from diorama.kernels import LOW_PASS_PX2, MIP_LOW_PASS_PX2, View, twin, twin_geometry, twin_noise, twin_outputs
+from diorama.kernels import (
+    LOW_PASS_PX2,
+    MIP_LOW_PASS_PX2,
+    View,
+    torch_loss,
+    twin,
+    twin_geometry,
+    twin_noise,
+    twin_outputs,
+)
 from diorama.render.backends.cuda import draw_tensors, weight_sums
 
 from ..photos import PhotoStore, photo_at
@@ -111,7 +120,10 @@ class AutogradSteps:
             rgb = twin.expose(rgb, exposure)
         photo, mask = self._photo(shot)
         weights = None if shot.view.row_weights is None else torch.tensor(shot.view.row_weights, device=self._device)
-        loss: Any = twin.photo_loss(rgb, photo.to(torch.float32) / 255.0, mask, settings.ssim_weight, weights)
+        if self.name == "gsplat":
+            loss: Any = torch_loss.photo_loss(rgb, photo, mask, settings.ssim_weight, weights)
+        else:
+            loss = twin.photo_loss(rgb, photo.to(torch.float32) / 255.0, mask, settings.ssim_weight, weights)
         self._loss += weight * loss.detach()
         self._losses += weight
         total: Any = loss + self._known.loss(shot, settings, drawn.alpha, drawn.depth, mask)
