@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
+import shutil
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -120,18 +122,30 @@ def run_depth(
 
 
 def run_train(scene: Scene, config: TrainConfig, *, on_event: OnEvent = ignore) -> Outcome:
-    """Splats into `splats/splats.ply`, in the world frame; goes on from the last checkpoint of an interrupted run."""
+    """Splats into `splats/splats.ply`, in the world frame; goes on from the last checkpoint of an interrupted run.
+
+    While it runs, a page may follow it (see viewer/live). Who ends it there gets what there is, and running this again
+    goes on from that.
+    """
     from diorama.reconstruct.train import train_splats
     from diorama.render.formats import write_splats
+    from diorama.viewer.live import LiveEndpoint
 
     scene.require("pose")
     depth = current_depth(scene) if config.depth.wanted else None
     maps = None if depth is None else scene.folder("depth")
 
     def work(out: Path, tell: OnEvent) -> dict[str, Any]:
-        result = train_splats(load_posed_scene(scene), out, config, depth_maps=maps, on_event=tell)
+        _take_up(scene, out)
+        with LiveEndpoint(scene.root, warn=lambda text: tell(Warned("train", text))) as live:
+            result = train_splats(load_posed_scene(scene), out, config, depth_maps=maps, on_event=tell, observer=live)
+        if is_short := result.steps < config.steps:
+            tell(Warned("train", f"Training was ended by hand after {result.steps:,} of {config.steps:,} steps."))
+        if cropped := result.removed.get("crop"):
+            tell(Warned("train", f"{cropped:,} splats outside the box that was chosen by hand are left out."))
         write_splats(result.splats, out / "splats.ply")
-        return {
+        unfinished = {"unfinished": scene.work_key("train")} if is_short else {}
+        return unfinished | {
             "splats": len(result.splats),
             "iterations": result.steps,
             "seconds": result.seconds,
@@ -144,6 +158,21 @@ def run_train(scene: Scene, config: TrainConfig, *, on_event: OnEvent = ignore) 
 
     inputs = {} if depth is None else {"depth": depth.fingerprint}
     return _run(scene, "train", config, inputs, work, resumable=True, on_event=on_event)
+
+
+def _take_up(scene: Scene, out: Path) -> None:
+    """Links the checkpoints of this same training into `out` where it was ended by hand."""
+    record, finished = scene.stages.get("train"), scene.folder("train")
+    if record is None or record.result.get("unfinished") != scene.work_key("train"):
+        return
+    for old in (*(finished / "checkpoints").glob("step_*.safetensors"), finished / "crop.json"):
+        new = out / old.relative_to(finished)
+        if old.is_file() and not new.exists():
+            new.parent.mkdir(exist_ok=True)
+            try:
+                os.link(old, new)
+            except OSError:
+                shutil.copyfile(old, new)
 
 
 def run_evaluate(scene: Scene, config: EvaluateConfig, *, on_event: OnEvent = ignore) -> Outcome:
@@ -325,6 +354,8 @@ def _run(
 
     with measured_memory() as memory:
         result = work(out, tell) | {"warnings": warned}
+    if "unfinished" in result:  # not what was asked for: to be gone on with when it is asked for again
+        key = fingerprint({"of": key, "result": result})
     record = StageRecord(
         fingerprint=key,
         upstream=above,

@@ -187,6 +187,11 @@ class Scene:
         key_file.write_text(key, encoding="utf-8")
         return folder
 
+    def work_key(self, stage: StageName) -> str | None:
+        """The key of what is being written in the stage's work folder."""
+        path = self.root / ".work" / f"{stage}.key"
+        return path.read_text(encoding="utf-8") if path.is_file() else None
+
     def commit(self, stage: StageName, record: StageRecord) -> None:
         """Puts a whole result from `.work/<stage>/` into its place and records it."""
         folder = self.root / ".work" / stage

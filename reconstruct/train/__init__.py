@@ -6,6 +6,7 @@
 | `train_splats` -> `TrainResult` | loop.py |
 | `SplatTable`: the splats as rows that strategies edit | table.py |
 | `Strategy`: how many splats, and where | strategies/ |
+| `TrainObserver`, `Watched`: a training looked at from outside | observe.py |
 | `remove_floaters`: what is taken out at the end | floaters.py |
 | `StepBackend`: one training step | backends/ |
 | `Checkpoint` | checkpoint.py |
@@ -23,9 +24,11 @@ from .config import (
     TrainConfig,
 )
 from .loop import TrainingDivergedError, TrainResult, train_splats
+from .observe import Box, TrainObserver, Watched
 
 __all__ = [
     "PRESETS",
+    "Box",
     "ClassicConfig",
     "FastConfig",
     "FloaterConfig",
@@ -34,7 +37,9 @@ __all__ = [
     "ResolutionConfig",
     "Start",
     "TrainConfig",
+    "TrainObserver",
     "TrainResult",
     "TrainingDivergedError",
+    "Watched",
     "train_splats",
 ]

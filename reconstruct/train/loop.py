@@ -30,6 +30,7 @@ from .geometry import depth_weight_at
 from .interrupt import StopSignals
 from .learnt import Learnt
 from .nearness import Nearness
+from .observe import TrainObserver, Watched, read_crop
 from .photos import AHEAD, kernel_memory
 from .prepare import Prepared, prepare
 from .resolution import scale_at, scaled_view
@@ -59,7 +60,8 @@ class TrainResult:
     refined_poses: `cam_from_world` of the trained frames as pose refinement has them; None when not refined. The world
         is the scene's: refinement as a whole neither moved, turned nor scaled the cameras, and the splats are carried
         along. Held-out frames keep the scene's poses.
-    removed: how many splats were taken out at the end for each of `floaters.REASONS`; empty where none was looked for.
+    removed: how many splats were taken out at the end for each of `floaters.REASONS`, and by the box that an observer
+        chose (`crop`); empty where none was looked for.
     """
 
     splats: Splats
@@ -104,6 +106,7 @@ def train_splats(
     *,
     depth_maps: Path | None = None,
     on_event: OnEvent = ignore,
+    observer: TrainObserver | None = None,
 ) -> TrainResult:
     """Trains splats on the registered frames that are not held out.
 
@@ -115,6 +118,10 @@ def train_splats(
     KeyboardInterrupt rises. Leaves `out/training.json`. Memory: `config.photo_memory_mb`, and about 2 kB per splat on
     the `cpu` backend.
 
+    An `observer` may look at the training between its steps, which changes no byte of the result, and may end it early:
+    then a checkpoint is left, the splats of that moment are the result, and the same call without the observer's
+    word goes on from there.
+
     Raises:
         InputError: no frame to train on, an unreadable photo, an option or backend that cannot be used, a full disk.
         TrainingDivergedError: the loss is no longer a number; the last checkpoint is kept.
@@ -123,12 +130,12 @@ def train_splats(
     prepared = prepare(scene, config, depth_maps)
     try:
         with kernel_memory(prepared.memory_bytes - prepared.photos.kept_bytes):
-            return _train(prepared, out, on_event)
+            return _train(prepared, out, on_event, observer)
     finally:
         prepared.photos.close()
 
 
-def _train(prepared: Prepared, out: Path, on_event: OnEvent) -> TrainResult:
+def _train(prepared: Prepared, out: Path, on_event: OnEvent, observer: TrainObserver | None) -> TrainResult:
     config = prepared.config
     on_event(Started(STAGE, config.steps))
     folder = out / "checkpoints"
@@ -151,7 +158,9 @@ def _train(prepared: Prepared, out: Path, on_event: OnEvent) -> TrainResult:
     resumed_from = progress.step
     views = prepared.photos.views
     smoother, nearness = Smoother(views) if config.antialiased else None, Nearness(views, config.steps)
-    _run(_Training(prepared, backend, strategy, learnt, smoother, nearness), progress, folder, on_event)
+    training = _Training(prepared, backend, strategy, learnt, smoother, nearness)
+    watched = None if observer is None else (observer, Watched(prepared, backend, learnt, progress.history, out))
+    _run(training, progress, folder, on_event, watched)
     exposures = None if learnt.exposure is None else learnt.exposure.values()
     removed: dict[str, int] = {}
     if config.floaters.remove:
@@ -159,9 +168,13 @@ def _train(prepared: Prepared, out: Path, on_event: OnEvent) -> TrainResult:
         seen = learnt.seen_from(prepared.photos)
         removed = remove_floaters(backend, seen, degree, config.floaters, exposures)
     world_from_train, refined = _carried_back(prepared, learnt)
+    splats = transform_splats(_finished(backend, config), world_from_train)
+    if (crop := read_crop(out)) is not None:
+        whole, splats = len(splats), splats.select(crop.holds(splats.means))
+        removed["crop"] = whole - len(splats)
 
     result = TrainResult(
-        splats=transform_splats(_finished(backend, config), world_from_train),
+        splats=splats,
         steps=progress.step,
         seconds=progress.seconds,
         history=progress.history,
@@ -223,8 +236,14 @@ def save_training(result: TrainResult, config: TrainConfig, out: Path) -> Path:
     return path
 
 
-def _run(training: _Training, progress: _Progress, folder: Path, on_event: OnEvent) -> None:
-    """Steps until the last, with progress, history and checkpoints between."""
+def _run(
+    training: _Training,
+    progress: _Progress,
+    folder: Path,
+    on_event: OnEvent,
+    watched: tuple[TrainObserver, Watched] | None,
+) -> None:
+    """Steps until the last or until an observer ends it, with progress, history and checkpoints between."""
     config, backend, smoother = training.prepared.config, training.backend, training.smoother
     if smoother is not None:
         smoother.start(backend, resumed=progress.step > 0)
@@ -238,6 +257,18 @@ def _run(training: _Training, progress: _Progress, folder: Path, on_event: OnEve
             checkpoint = Checkpoint(progress.step, state, progress.history, progress.seconds)
             save_checkpoint(folder, training.prepared.fingerprint, checkpoint)
             saved_at = progress.step
+
+    def goes_on() -> bool:
+        """Lets the observer look; the time that takes is not the training's."""
+        nonlocal clock, last_log_time
+        if watched is None:
+            return True
+        observer, view = watched
+        view.step, view.seconds, began = progress.step, progress.seconds, time.monotonic()
+        wanted = observer.between_steps(view, lambda: signals.stopped)
+        away = time.monotonic() - began
+        clock, last_log_time = clock + away, last_log_time + away
+        return wanted
 
     between_steps = True
     try:
@@ -258,8 +289,12 @@ def _run(training: _Training, progress: _Progress, folder: Path, on_event: OnEve
                     on_event(Progressed(STAGE, progress.step, config.steps, _detail(progress, backend)))
                 if progress.step % config.checkpoint_every == 0 or progress.step == config.steps:
                     save()
+                wanted = goes_on()
                 if signals.stopped:
                     raise KeyboardInterrupt
+                if not wanted:
+                    save()
+                    break
     except KeyboardInterrupt:
         if between_steps:
             save()

@@ -87,6 +87,10 @@ class StepBackend(SplatTable, Protocol):
     edits: int
     """How often rows were replaced, added or removed."""
 
+    @property
+    def smoothing(self) -> Floats | None:
+        """The 3D filter (N,) that splats are drawn with, None where there is none (see `smooth`)."""
+
     def step(self, shots: Sequence[Shot], settings: StepSettings) -> list[ShotGradients]:
         """Forward, loss, backward and one step of Adam on the mean of the shots' losses, in place."""
 

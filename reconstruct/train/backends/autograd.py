@@ -82,6 +82,10 @@ class AutogradSteps:
     def count(self) -> int:
         return len(self._params["means"])
 
+    @property
+    def smoothing(self) -> Floats | None:
+        return None if self._smoothing is None else self._smoothing.cpu().numpy()
+
     # Steps
 
     def step(self, shots: Sequence[Shot], settings: StepSettings) -> list[ShotGradients]:

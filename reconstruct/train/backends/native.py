@@ -57,6 +57,10 @@ class NativeSteps:
     def count(self) -> int:
         return self._count
 
+    @property
+    def smoothing(self) -> Floats | None:
+        return self._smoothing
+
     # Steps
 
     def step(self, shots: Sequence[Shot], settings: StepSettings) -> list[ShotGradients]:
