@@ -7,6 +7,7 @@
       depth/          one map per frame, and depth.json: how they were made and how far they are off
       splats/         splats.ply and how its training went
       mesh/           mesh.glb, preview.jpg
+      versions/       what edits made of the splats, see versions.py
       exports/        files to take away
       report/         index.html, report.json
       log.jsonl       every event
@@ -85,12 +86,18 @@ class StageRecord:
 
 
 class Scene:
-    """One scene folder. Make one with `Scene.create` or `Scene.open`."""
+    """One scene folder. Make one with `Scene.create` or `Scene.open`.
 
-    def __init__(self, root: Path, footage: tuple[str, ...], stages: dict[StageName, StageRecord]) -> None:
+    version: the number of the current version of the splats; 0 is the original.
+    """
+
+    def __init__(
+        self, root: Path, footage: tuple[str, ...], stages: dict[StageName, StageRecord], version: int = 0
+    ) -> None:
         self.root = root
         self.footage = footage
         self.stages = stages
+        self.version = version
 
     @staticmethod
     def create(root: Path, footage: tuple[str, ...]) -> Scene:
@@ -135,8 +142,8 @@ class Scene:
             )
         try:
             stages = {name: StageRecord.from_json(value["stages"][name]) for name in FOLDERS if name in value["stages"]}
-            scene = Scene(root, tuple(map(str, value["footage"])), stages)
-        except (KeyError, TypeError) as error:
+            scene = Scene(root, tuple(map(str, value["footage"])), stages, int(value.get("version", 0)))
+        except (KeyError, TypeError, ValueError) as error:
             raise InputError(f"{path} is damaged (it lacks {error}); scan into a new folder.") from error
         scene._recover()
         return scene
@@ -148,6 +155,7 @@ class Scene:
                 "schema": SCHEMA,
                 "footage": list(self.footage),
                 "stages": {name: vars(record) for name, record in self.stages.items()},
+                "version": self.version,
             },
         )
 
