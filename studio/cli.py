@@ -24,6 +24,7 @@ from diorama.capture.errors import InputError
 from . import commands as c
 from .commands_convert import Convert
 from .commands_depth import Depth
+from .commands_edit import Edit
 from .commands_export import Export
 from .commands_mesh import Mesh
 from .console import Console
@@ -203,6 +204,7 @@ _NAMES: dict[str, type] = {
     "evaluate": c.Evaluate,
     "export": Export,
     "convert": Convert,
+    "edit": Edit,
     "render": c.Render,
     "view": c.View,
     "demo": c.Demo,
@@ -219,6 +221,7 @@ _Commands = (
     | Annotated[c.Evaluate, _command("evaluate")]
     | Annotated[Export, _command("export")]
     | Annotated[Convert, _command("convert")]
+    | Annotated[Edit, _command("edit")]
     | Annotated[c.Render, _command("render")]
     | Annotated[c.View, _command("view")]
     | Annotated[c.Demo, _command("demo")]

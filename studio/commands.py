@@ -33,6 +33,15 @@ Footage = Annotated[
 ]
 NewScene = Annotated[Path, arg(name="output", aliases=["-o"], metavar="SCENE", help="The scene folder to make.")]
 ExistingScene = Annotated[Positional[Path], arg(metavar="SCENE", help="The scene folder.")]
+WantedVersion = Annotated[
+    str | None,
+    arg(
+        name="version",
+        metavar="N|NAME",
+        help="Which version of an edited scene, 0 for the original (default: the current one).",
+        help_behavior_hint="",
+    ),
+]
 
 
 @dataclass(frozen=True)
@@ -272,6 +281,7 @@ class Render:
     fps: Annotated[float, arg(metavar="N", help="Pictures a second of orbit and capture paths.")] = 30.0
     size: Annotated[int, arg(metavar="PX", help="Longer side of the picture of orbit and capture paths.")] = 960
     backend: Annotated[Literal["auto", "cpu", "torch", "gsplat"], arg(help="What renders.")] = "auto"
+    version: WantedVersion = None
     output: OmitArgPrefixes[Output] = dataclasses.field(default_factory=Output)
 
     def run(self, console: Console) -> dict[str, Any]:
@@ -295,6 +305,7 @@ class View:
             metavar="DIR", help="Write the page as static files into DIR instead of serving it.", help_behavior_hint=""
         ),
     ] = None
+    version: WantedVersion = None
     output: OmitArgPrefixes[Output] = dataclasses.field(default_factory=Output)
 
     def run(self, console: Console) -> dict[str, Any]:
@@ -302,8 +313,8 @@ class View:
 
         scene = Scene.open(self.scene)
         if self.publish is not None:
-            return publish_page(scene, self.publish, console)
-        return serve_page(scene, self.port, self.browser, console)
+            return publish_page(scene, self.publish, self.version, console)
+        return serve_page(scene, self.port, self.browser, self.version, console)
 
 
 @dataclass(frozen=True)

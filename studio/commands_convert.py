@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from tyro.conf import OmitArgPrefixes, Positional, arg
 
-from .commands import Output
+from .commands import Output, WantedVersion
 from .console import Console
 
 
@@ -21,6 +21,14 @@ def _number(metavar: str, text: str) -> Any:
 class EditOptions:
     """What is left out and how the rest is placed, in this order; lengths are in the file's units."""
 
+    edits: Annotated[
+        Path | None,
+        arg(
+            metavar="FILE",
+            help="First the edits in this JSON file, as the scene's page writes it.",
+            help_behavior_hint="",
+        ),
+    ] = None
     crop_box: Annotated[
         tuple[float, float, float, float, float, float] | None,
         _number("X0 Y0 Z0 X1 Y1 Z1", "Keep splats whose centres lie in this box."),
@@ -60,7 +68,7 @@ class Convert:
     Reads PLY, compressed PLY, SPZ, SOG (also unzipped), .splat, .ksplat, glTF (KHR_gaussian_splatting) and OpenUSD.
     """
 
-    source: Annotated[Positional[Path], arg(metavar="IN", help="The file to read.")]
+    source: Annotated[Positional[Path], arg(metavar="IN", help="The file to read, or a scene folder for its splats.")]
     target: Annotated[Positional[Path], arg(metavar="OUT", help="The file to write; its name says the format.")]
     format: Annotated[
         str | None,
@@ -78,6 +86,7 @@ class Convert:
             "else y-down, as in most files that are not Diorama's."
         ),
     ] = "auto"
+    version: WantedVersion = None
     spz_version: Annotated[
         Literal[3, 4] | None,
         arg(metavar="3|4", help="SPZ file version (default 3, which opens in more programs).", help_behavior_hint=""),

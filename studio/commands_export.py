@@ -11,7 +11,7 @@ from tyro.conf import OmitArgPrefixes, arg
 
 from diorama.capture.errors import InputError
 
-from .commands import ExistingScene, Output
+from .commands import ExistingScene, Output, WantedVersion
 from .console import Console
 from .scene import Scene
 
@@ -93,6 +93,7 @@ class Export:
         ),
     ] = None
     spz_version: Annotated[Literal[3, 4], arg(help="SPZ file version; 3 opens in more programs.")] = 3
+    version: WantedVersion = None
     mesh: OmitArgPrefixes[MeshExportOptions] = dataclasses.field(default_factory=MeshExportOptions)
     output: OmitArgPrefixes[Output] = dataclasses.field(default_factory=Output)
 
@@ -110,6 +111,7 @@ class Export:
             origin=self.origin,
             folder=self.folder,
             spz_version=self.spz_version,
+            version=self.version,
             lods=self.mesh.lods,
             faces=_positive(self.mesh.faces, "--faces"),
             texture_px=_positive(self.mesh.texture, "--texture"),

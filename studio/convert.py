@@ -34,7 +34,7 @@ def convert(command: Convert, console: Console) -> dict[str, Any]:
         for name, value in (("version", command.spz_version), ("palette", command.palette))
         if value is not None
     }
-    source, target = command.source, command.target
+    source, target = _source(command), command.target
     found = format_of(target) if command.format is None else FORMATS.get(command.format)
     if found is None or not found.writes:
         known = ", ".join(name for name, f in FORMATS.items() if f.writes)
@@ -69,6 +69,19 @@ def convert(command: Convert, console: Console) -> dict[str, Any]:
     return result
 
 
+def _source(command: Convert) -> Path:
+    """The file to read: of a scene folder the wanted version's splats."""
+    from .scene import Scene
+    from .versions import find_version, splats_path
+
+    if (command.source / "scene.json").is_file():
+        scene = Scene.open(command.source)
+        return splats_path(scene, find_version(scene, command.version))
+    if command.version is not None:
+        raise InputError(f"{command.source} is no scene folder, and only these have versions; leave out --version.")
+    return command.source
+
+
 def check(options: EditOptions) -> None:
     """Refuses numbers that make no sense before anything is read."""
     for name in ("crop_box", "crop_sphere", "rotate", "translate"):
@@ -96,8 +109,13 @@ def check(options: EditOptions) -> None:
 def edit(splats: Splats, options: EditOptions, source: Path, tell: OnEvent) -> tuple[Splats, dict[str, int]]:
     """Crops, filters and thins out in the file's coordinates, then scales, turns and moves what is left."""
     from diorama.render import edit as e
+    from diorama.render.operations import apply_operations, read_operations
     from diorama.render.transform import transform_splats
 
+    removed: dict[str, int] = {}
+    if options.edits is not None:
+        edited = apply_operations(splats, read_operations(options.edits))
+        splats, removed["edited out"] = edited.splats, sum(edited.removed)
     box, sphere = options.crop_box, options.crop_sphere
     steps: list[tuple[str, object, Callable[[Splats], Splats]]] = [
         ("outside the box", box, lambda s: e.crop_box(s, box[:3], box[3:]) if box else s),
@@ -107,7 +125,6 @@ def edit(splats: Splats, options: EditOptions, source: Path, tell: OnEvent) -> t
         ("isolated", options.isolated, lambda s: e.without_isolated(s, options.isolated or 1)),
         ("of least importance", options.decimate, lambda s: e.decimate(s, options.decimate or 1)),
     ]
-    removed: dict[str, int] = {}
     for words, wanted, step in steps:
         if wanted is None:
             continue

@@ -21,6 +21,7 @@ from .engines import TARGETS, Engine, Target, import_notes
 from .meshing import has_mesh, load_mesh
 from .origin import IN_WORDS, Chain, Origin, export_from_world
 from .scene import Scene
+from .versions import Version, find_version, load_posed_scene, load_splats, moved_mesh
 
 if TYPE_CHECKING:
     from diorama.capture.types import PosedScene, SparsePoints
@@ -51,7 +52,8 @@ class ExportRequest:
     """What to export, and how. What is None follows from the rest.
 
     format: a name of `--format`. engine: of `--for`; it chooses formats, axes, names and sizes. spz_version: 3 or 4.
-    lods, faces, texture_px: of meshes. folder: where files go, by default `exports/` or `exports/ENGINE/`.
+    version: see `find_version`. lods, faces, texture_px: of meshes.
+    folder: where files go, by default `exports/` or `exports/ENGINE/`.
     """
 
     format: str | None = None
@@ -60,6 +62,7 @@ class ExportRequest:
     origin: Origin | None = None
     folder: Path | None = None
     spz_version: Literal[3, 4] = 3
+    version: str | None = None
     lods: Lods | None = None
     faces: int | None = None
     texture_px: int | None = None
@@ -89,7 +92,12 @@ def run_export(scene: Scene, request: ExportRequest, *, on_event: OnEvent = igno
 def export_when_stale(scene: Scene, format_name: str, *, on_event: OnEvent = ignore) -> None:
     """Exports splats unless the file is there and was made from the present ones."""
     made = pipeline.load_exports(scene).get(format_name)
-    fresh = made and made.get("made_from") == scene.stages["train"].fingerprint and Path(made["path"]).is_file()
+    fresh = (
+        made
+        and made.get("made_from") == scene.stages["train"].fingerprint
+        and made.get("version", 0) == find_version(scene).number
+        and Path(made["path"]).is_file()
+    )
     if not fresh:
         run_export(scene, ExportRequest(format_name), on_event=on_event)
 
@@ -152,7 +160,9 @@ class _Job:
 
     def __init__(self, scene: Scene, request: ExportRequest, on_event: OnEvent) -> None:
         self.scene, self.request, self.on_event = scene, request, on_event
-        self.posed: PosedScene = pipeline.load_posed_scene(scene)
+        trained = scene.is_done("train")
+        self.version = find_version(scene, request.version) if trained or request.version else Version(0)
+        self.posed: PosedScene = load_posed_scene(scene, self.version)
         self.target: Target | None = TARGETS[request.engine] if request.engine else None
         self.origin: Origin = request.origin or ("ground" if request.engine else "keep")
         self.export_from_world = export_from_world(self.posed, self.origin)
@@ -176,7 +186,8 @@ class _Job:
             "points": self._points,
             "cameras": self._cameras,
         }
-        facts = {"format": form, "what": what, "path": str(path), "made_from": self._made_from(what)}
+        facts: dict[str, Any] = {"format": form, "what": what, "path": str(path), "made_from": self._made_from(what)}
+        facts |= {"version": self.version.number} if self.version.number else {}
         facts |= makers[what](path, form)
         files = [Path(p) for p in facts.pop("all", [path])]
         size = sum(f.stat().st_size for p in files for f in ([p] if p.is_file() else p.rglob("*")) if f.is_file())
@@ -204,7 +215,7 @@ class _Job:
         from diorama.render.transform import swap_axes, transform_splats, with_up
 
         record = self.scene.require("train")
-        splats = pipeline.load_splats(self.scene)
+        splats = load_splats(self.scene, self.version)
         axes = self.target.axes if self.target and form not in OWN_FRAME else np.eye(3)
         moved = splats if self.origin == "keep" else transform_splats(splats, self.export_from_world)
         moved = moved if np.array_equal(axes, np.eye(3)) else _swapped(moved, axes)
@@ -265,7 +276,7 @@ class _Job:
 
         from .sizing import within
 
-        asset = load_mesh(self.scene)
+        asset = moved_mesh(load_mesh(self.scene), self.version)
         most = self.request.faces or (self.target.max_faces if self.target else None)
         largest = self.request.texture_px or (self.target.max_texture_px if self.target else None)
         asset = within(asset, most, largest, self.on_event)
@@ -316,7 +327,7 @@ class _Job:
         from diorama.render.splats import SH_C0
 
         if self.scene.is_done("train"):
-            splats = pipeline.load_splats(self.scene)
+            splats = load_splats(self.scene, self.version)
             solid = splats.select(splats.opacities >= OPAQUE)
             rgb = np.clip(np.rint(255 * (0.5 + SH_C0 * solid.sh[:, 0].astype(np.float64))), 0, 255).astype(np.uint8)
             return as_points(self.export_from_world.apply(solid.means), rgb), "opaque splats"

@@ -18,6 +18,9 @@ Origin = Literal["ground", "centre", "keep"]
 UPRIGHT_RAD = np.radians(5.0)
 """An imported world that leans less than this is taken to be upright: its axes mean more to its owner."""
 
+LEVELLED = "hand"
+"""The `up_source` of a world that a person set upright or put on its floor."""
+
 IN_WORDS: dict[Origin, str] = {
     "ground": "on the ground, below the middle of what was captured",
     "centre": "the middle of what was captured",
@@ -37,14 +40,20 @@ def export_from_world(posed: PosedScene, origin: Origin) -> Sim3:
     from diorama.reconstruct.poses import upright
 
     level = upright(posed)
+    if posed.up_source == LEVELLED:  # a person said where the floor is: only the middle is still to be found
+        middle = (level.world_from_input @ posed.world_from_input.inverse()).inverse().apply(np.zeros(3))
+        turned = Sim3(1.0, np.eye(3), np.array([-middle[0], -middle[1], 0.0]))
+        return _centred(posed, turned) if origin == "centre" else turned
     turned = level.world_from_input @ posed.world_from_input.inverse()
     lean = float(np.arccos(np.clip(turned.rotation[2, 2], -1, 1)))
     if lean < UPRIGHT_RAD:  # keep the axes, move the ground below the middle to the origin
         foot = turned.inverse().apply(np.zeros(3))
         turned = Sim3(turned.scale, np.eye(3), -turned.scale * foot)
-    if origin == "centre":
-        turned = Sim3(turned.scale, turned.rotation, turned.translation - [0, 0, _middle_height(posed, turned)])
-    return turned
+    return _centred(posed, turned) if origin == "centre" else turned
+
+
+def _centred(posed: PosedScene, turned: Sim3) -> Sim3:
+    return Sim3(turned.scale, turned.rotation, turned.translation - [0, 0, _middle_height(posed, turned)])
 
 
 def _middle_height(posed: PosedScene, export_from: Sim3) -> float:

@@ -5,17 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import pipeline
 from .console import Console
 from .scene import Scene
+from .versions import find_version, load_posed_scene, load_splats, viewer_scene
 
 if TYPE_CHECKING:
-    from diorama.viewer.scene_data import ViewerScene
-
     from .commands import Render
 
 
-def serve_page(scene: Scene, port: int | None, browser: bool, console: Console) -> dict[str, Any]:
+def serve_page(scene: Scene, port: int | None, browser: bool, version: str | None, console: Console) -> dict[str, Any]:
     """Serves the scene on 127.0.0.1 until Ctrl-C; the URL with its token is the one line on standard output."""
     import json
 
@@ -27,24 +25,18 @@ def serve_page(scene: Scene, port: int | None, browser: bool, console: Console) 
         else:
             console.say(url)
 
-    serve_scene(_viewer_scene(scene), port=port, open_browser=browser, on_ready=ready)
+    serve_scene(viewer_scene(scene, find_version(scene, version)), port=port, open_browser=browser, on_ready=ready)
     return {"scene": str(scene.root), "stopped": True}
 
 
-def publish_page(scene: Scene, folder: Path, console: Console) -> dict[str, Any]:
+def publish_page(scene: Scene, folder: Path, version: str | None, console: Console) -> dict[str, Any]:
     """Writes the page as static files into `folder`."""
     from diorama.viewer.publish import publish
 
     with console.progress(scene.root) as tell:
-        publish(_viewer_scene(scene), folder, on_event=tell)
+        publish(viewer_scene(scene, find_version(scene, version)), folder, on_event=tell)
     console.say(f"{folder / 'index.html'}")
     return {"scene": str(scene.root), "published": str(folder)}
-
-
-def _viewer_scene(scene: Scene) -> ViewerScene:
-    from diorama.viewer.scene_data import viewer_scene
-
-    return viewer_scene(pipeline.load_posed_scene(scene), pipeline.splats_path(scene), title=scene.root.resolve().name)
 
 
 def render_clip(scene: Scene, options: Render, console: Console) -> dict[str, Any]:
@@ -52,7 +44,8 @@ def render_clip(scene: Scene, options: Render, console: Console) -> dict[str, An
     from diorama.render.paths import capture_path, orbit_path, path_camera, read_path
     from diorama.render.video import render_path
 
-    splats, posed = pipeline.load_splats(scene), pipeline.load_posed_scene(scene)
+    version = find_version(scene, options.version)
+    splats, posed = load_splats(scene, version), load_posed_scene(scene, version)
     if options.path in ("orbit", "capture"):
         make = orbit_path if options.path == "orbit" else capture_path
         path = make(posed, camera=path_camera(posed, options.size), seconds=options.seconds, fps=options.fps)

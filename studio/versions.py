@@ -29,6 +29,7 @@ from diorama.viewer.jobs import NotFoundError
 from diorama.viewer.versions import MAX_NAME, ORIGINAL, VersionInfo
 
 from . import pipeline
+from .origin import LEVELLED
 from .scene import Scene
 
 if TYPE_CHECKING:
@@ -41,8 +42,6 @@ if TYPE_CHECKING:
 FOLDER = "versions"
 SCHEMA = 1
 MAX_VERSIONS = 9_999
-LEVELLED = "hand"
-"""The `up_source` of a world that a person set upright or put on its floor."""
 _EDITING = threading.Lock()
 
 
