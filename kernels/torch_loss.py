@@ -45,7 +45,7 @@ class _PhotoLoss(torch.autograd.Function):
         return loss.sum()
 
     @staticmethod
-    def backward(ctx: Any, by_loss: Tensor) -> tuple[Tensor, None, None, None, None]:  # type: ignore[override]
+    def backward(ctx: Any, by_loss: Tensor) -> tuple[Tensor, None, None, None, None]:
         (gradient,) = ctx.saved_tensors
         return by_loss * gradient, None, None, None, None
 

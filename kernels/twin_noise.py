@@ -7,8 +7,6 @@ import math
 import torch
 from torch import Tensor
 
-from .twin import rotations
-
 WORD = 0xFFFFFFFF
 
 
@@ -45,6 +43,13 @@ def mcmc_noise(quats: Tensor, log_scales: Tensor, logit_opacities: Tensor, norma
     nearly transparent wander within their own extent, opaque ones stay.
     """
     gate = torch.sigmoid(-100.0 * (torch.sigmoid(logit_opacities) - 0.005))
-    half = rotations(quats) * torch.exp(log_scales)[:, None, :]
-    step: Tensor = amount * gate[:, None] * (half @ (half.mT @ normals[:, :, None])).squeeze(-1)
+    unit = quats / quats.norm(dim=-1, keepdim=True)
+    along_axes = _turned(-unit[:, :1], unit[:, 1:], normals) * torch.exp(2.0 * log_scales)
+    step: Tensor = (amount * gate)[:, None] * _turned(unit[:, :1], unit[:, 1:], along_axes)
     return step
+
+
+def _turned(w: Tensor, u: Tensor, vectors: Tensor) -> Tensor:
+    """Vectors (N, 3) turned by the unit quaternions (w, u) of (N, 1) and (N, 3); by their inverses for (-w, u)."""
+    turned: Tensor = vectors + 2.0 * torch.linalg.cross(u, torch.linalg.cross(u, vectors) + w * vectors)
+    return turned

@@ -307,11 +307,18 @@ class AutogradSteps:
         self.edits += 1
 
     def add_noise(self, amount: float, seed: int, step: int) -> None:
-        normals = twin_noise.normals(self.count, seed, step, self._device)
+        normals = self._normals(seed, step)
         p = self._params
         with torch.no_grad():
             moves = twin_noise.mcmc_noise(p["quats"], p["log_scales"], p["logit_opacities"][:, 0], normals, amount)
             p["means"] += moves
+
+    def _normals(self, seed: int, step: int) -> Tensor:
+        """(N, 3), the same for the same seed and step. A GPU draws its own numbers: the twin's take 100 launches."""
+        if self._device.type != "cuda":
+            return twin_noise.normals(self.count, seed, step, self._device)
+        generator = torch.Generator(self._device).manual_seed((seed & 0x7FFFFFFF) << 32 | step)
+        return torch.randn((self.count, 3), generator=generator, device=self._device)
 
     def statistics(self) -> Statistics:
         return Statistics(self._grad_norm.cpu().numpy(), self._visible.cpu().numpy())
