@@ -67,7 +67,7 @@ def web_server(app: ASGIApp, *, certificate: Certificate | None = None) -> uvico
 
     config = uvicorn.Config(
         app,
-        log_level="warning",
+        log_level="error",
         access_log=False,
         server_header=False,
         proxy_headers=False,

@@ -23,6 +23,8 @@ from diorama.render.splats import SH_C0, Splats
 from diorama.viewer.bundle import find_bundle
 from diorama.viewer.scene_data import ViewerCamera, ViewerScene, home_view, scene_bounds
 
+from .studio_doubles import MemoryJobs, MemoryLibrary, Studio
+
 CHROMIUM_FLAGS = [
     "--no-sandbox",
     "--disable-quic",
@@ -226,3 +228,49 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> Sample:
         write_splats(splats, path)
     camera = Camera.pinhole(400, 300, 360.0, 360.0, 200.0, 150.0)
     return make_sample(path, splats, ring(splats, 9, camera), is_metric=True)
+
+
+@pytest.fixture(scope="session")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Sample:
+    """A scene of 300 splats and three small photos."""
+    path = tmp_path_factory.mktemp("small") / "splats.ply"
+    splats = synthetic_splats(300)
+    write_splats(splats, path)
+    return make_sample(path, splats, ring(splats, 3, Camera.pinhole(64, 48, 60, 60, 32, 24)), is_metric=False)
+
+
+@pytest.fixture(scope="session")
+def pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A stand-in for the built pages, for what does not depend on what is in them."""
+    folder = tmp_path_factory.mktemp("pages")
+    for name in ("index.html", "assets/a.js", "studio/studio.html", "studio/assets/s.js"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(name)
+    return folder
+
+
+@pytest.fixture
+def studio(tmp_path: Path, pages: Path) -> Iterator[Studio]:
+    """A running studio over doubles of the library and the jobs."""
+    with running_studio(tmp_path, pages) as opened:
+        yield opened
+
+
+@contextmanager
+def running_studio(folder: Path, pages: Path) -> Iterator[Studio]:
+    """The same, with what it keeps in `folder`, where one before it may have left something."""
+    import httpx
+
+    from diorama.viewer.keys import Keys
+    from diorama.viewer.studio.app import create_studio_app
+
+    library, jobs = MemoryLibrary(folder / "library"), MemoryJobs(folder / "jobs")
+
+    def app(port: int) -> Any:
+        return create_studio_app(library, jobs, keys=Keys(str(port), link=TOKEN), port=port, bundle=pages)
+
+    with serving(app) as port:
+        base = f"http://127.0.0.1:{port}"
+        with httpx.Client(base_url=base, trust_env=False, timeout=60, headers={"Origin": base}) as client:
+            assert client.get("/", params={"token": TOKEN}).status_code == 303
+            yield Studio(client, port, library, jobs)

@@ -6,9 +6,13 @@ import itertools
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+import httpx
+from websockets.sync.client import ClientConnection as Connection
+from websockets.sync.client import connect
 
 from diorama.capture.errors import InputError
 from diorama.viewer.jobs import (
@@ -229,3 +233,41 @@ class MemoryLibrary:
         if not path.exists():
             raise NotFoundError("It is not there.")
         return path
+
+
+@dataclass
+class Studio:
+    """A running studio, a client that opened its link, and what is behind it."""
+
+    client: httpx.Client
+    port: int
+    library: MemoryLibrary
+    jobs: MemoryJobs
+
+    @property
+    def origin(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def cookie(self) -> str:
+        return "; ".join(f"{name}={value}" for name, value in self.client.cookies.items())
+
+    def upload(self, name: str, data: bytes) -> str:
+        """Sends a file whole; its id."""
+        made = self.client.post("/api/uploads", json={"name": name, "size": len(data)})
+        assert made.status_code == 201, made.text
+        number: str = made.json()["id"]
+        sent = self.client.patch(f"/api/uploads/{number}", content=data, headers={"Upload-Offset": "0"})
+        assert sent.status_code == 200 and sent.headers["upload-offset"] == str(len(data))
+        return number
+
+    def listen(self, path: str = "/api/events", **headers: str) -> Connection:
+        """A WebSocket as the page opens it; headers given replace those it would send."""
+        sent = {"Cookie": self.cookie, "Origin": self.origin, **headers}
+        return connect(
+            f"ws://127.0.0.1:{self.port}{path}",
+            additional_headers={k: v for k, v in sent.items() if v},
+            open_timeout=20,
+            proxy=None,
+            compression=None,
+        )

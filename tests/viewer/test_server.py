@@ -16,22 +16,13 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from diorama.capture.camera import Camera
 from diorama.capture.errors import InputError
 from diorama.render.formats import write_splats
 from diorama.viewer.scene_data import ViewerCamera, ViewerScene
 from diorama.viewer.scene_site import PhotoStore, page_splats
 from diorama.viewer.server import create_app, listen
 
-from .conftest import TOKEN, Sample, make_sample, ring, serving, synthetic_splats
-
-
-@pytest.fixture(scope="module")
-def small(tmp_path_factory: pytest.TempPathFactory) -> Sample:
-    path = tmp_path_factory.mktemp("small") / "splats.ply"
-    splats = synthetic_splats(300)
-    write_splats(splats, path)
-    return make_sample(path, splats, ring(splats, 3, Camera.pinhole(64, 48, 60, 60, 32, 24)), is_metric=False)
+from .conftest import TOKEN, Sample, serving
 
 
 @pytest.fixture(scope="module")

@@ -3,73 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
 
-import httpx
 import pytest
 
-from diorama.capture.camera import Camera
-from diorama.render.formats import write_splats
-from diorama.viewer.jobs import Jobs, Library
-from diorama.viewer.keys import Keys
-from diorama.viewer.studio.app import create_studio_app
-
-from .conftest import TOKEN, Sample, make_sample, ring, serving, synthetic_splats
-from .studio_doubles import MemoryJobs, MemoryLibrary
-
-
-@dataclass
-class Studio:
-    """A running studio, a client that opened its link, and what is behind it."""
-
-    client: httpx.Client
-    port: int
-    library: MemoryLibrary
-    jobs: MemoryJobs
-
-
-@pytest.fixture(scope="module")
-def small(tmp_path_factory: pytest.TempPathFactory) -> Sample:
-    path = tmp_path_factory.mktemp("small") / "splats.ply"
-    splats = synthetic_splats(300)
-    write_splats(splats, path)
-    return make_sample(path, splats, ring(splats, 3, Camera.pinhole(64, 48, 60, 60, 32, 24)), is_metric=False)
-
-
-@pytest.fixture(scope="module")
-def pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A stand-in for the built pages."""
-    folder = tmp_path_factory.mktemp("pages")
-    for name in ("index.html", "assets/a.js", "studio/studio.html", "studio/assets/s.js"):
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_text(name)
-    return folder
-
-
-@pytest.fixture
-def studio(tmp_path: Path, pages: Path) -> Iterator[Studio]:
-    library, jobs = MemoryLibrary(tmp_path / "library"), MemoryJobs(tmp_path / "jobs")
-    # Both doubles fulfil the protocols: mypy looks.
-    a_library: Library = library
-    a_table: Jobs = jobs
-    with serving(
-        lambda port: create_studio_app(a_library, a_table, keys=Keys(str(port), link=TOKEN), port=port, bundle=pages)
-    ) as port:
-        base = f"http://127.0.0.1:{port}"
-        with httpx.Client(base_url=base, trust_env=False, timeout=60, headers={"Origin": base}) as client:
-            assert client.get("/", params={"token": TOKEN}).status_code == 303
-            yield Studio(client, port, library, jobs)
-
-
-def upload(client: httpx.Client, name: str, data: bytes) -> str:
-    made = client.post("/api/uploads", json={"name": name, "size": len(data)})
-    assert made.status_code == 201
-    number: str = made.json()["id"]
-    sent = client.patch(f"/api/uploads/{number}", content=data, headers={"Upload-Offset": "0"})
-    assert sent.status_code == 200 and sent.headers["upload-offset"] == str(len(data))
-    return number
+from .conftest import Sample
+from .studio_doubles import Studio
 
 
 def test_the_studio_s_page_and_its_files(studio: Studio) -> None:
@@ -81,7 +19,7 @@ def test_the_studio_s_page_and_its_files(studio: Studio) -> None:
 
 
 def test_an_upload_becomes_a_capture_with_a_job(studio: Studio) -> None:
-    uploads = [upload(studio.client, name, b"12345") for name in ("../a.mp4", "b.jpg")]
+    uploads = [studio.upload(name, b"12345") for name in ("../a.mp4", "b.jpg")]
     made = studio.client.post(
         "/api/captures", json={"title": "Room", "uploads": uploads, "preset": "preview", "options": {"seed": 3}}
     )
@@ -104,7 +42,7 @@ def test_uploads_that_have_not_arrived_make_no_capture(studio: Studio) -> None:
 
 
 def test_a_job_that_is_refused_leaves_the_capture(studio: Studio) -> None:
-    body = {"title": "Room", "uploads": [upload(studio.client, "a.mp4", b"1")], "options": {"unknown": 1}}
+    body = {"title": "Room", "uploads": [studio.upload("a.mp4", b"1")], "options": {"unknown": 1}}
     answer = studio.client.post("/api/captures", json=body)
     assert (answer.status_code, answer.json()) == (400, {"error": "There is no option unknown."})
     assert [c["title"] for c in studio.client.get("/api/captures").json()] == ["Room"]

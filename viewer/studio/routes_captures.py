@@ -12,9 +12,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 from ..files import CACHE_ASK, FileAnswer
-from ..jobs import Comparison, ExportInfo, Job, JobKind, JobRequest
+from ..jobs import ExportInfo, Job, JobKind, JobRequest
 from ..scene_site import BINARY
-from .services import CaptureView, Id, Name, Studio
+from .services import CaptureView, ComparisonView, Id, Name, Studio
 
 router = APIRouter(prefix="/api", tags=["captures"])
 
@@ -147,9 +147,9 @@ def compare(
     studio: Studio,
     a: Annotated[str, Query(min_length=1, max_length=200)],
     b: Annotated[str, Query(min_length=1, max_length=200)],
-) -> Comparison:
+) -> ComparisonView:
     """Two runs side by side."""
-    return studio.library.compare(a, b)
+    return ComparisonView.of(studio.library.compare(a, b))
 
 
 @router.post("/captures/{capture}/exports", status_code=202)

@@ -10,7 +10,7 @@ from fastapi import Depends
 from fastapi import Path as InPath
 from starlette.requests import HTTPConnection
 
-from ..jobs import CaptureInfo, Jobs, Library
+from ..jobs import CaptureInfo, Comparison, Jobs, Library
 from ..scene_site import PageFiles
 from .events import EventHub
 from .invitations import Invitations
@@ -87,3 +87,20 @@ class CaptureView:
             "thumbnail": f"/api/captures/{name}/thumbnail" if info.has_thumbnail else None,
         }
         return CaptureView(**{key: known[key] for key in CaptureView.__dataclass_fields__})
+
+
+@dataclass(frozen=True)
+class ComparisonView:
+    """`Comparison` with the captures as the page sees them."""
+
+    a: CaptureView
+    b: CaptureView
+    b_from_a: tuple[tuple[float, ...], ...] | None
+    spread: float | None
+    shared: tuple[str, ...]
+    rows: tuple[tuple[str, str, str], ...]
+
+    @staticmethod
+    def of(found: Comparison) -> ComparisonView:
+        a, b = CaptureView.of(found.a), CaptureView.of(found.b)
+        return ComparisonView(a, b, found.b_from_a, found.spread, found.shared, found.rows)
