@@ -2,9 +2,10 @@
 //
 // They start in this order, once the first splats are on the canvas. One that fails says so and leaves the rest alone.
 
+import { xr } from "./features/xr/xr";
 import type { Feature, Page } from "./page";
 
-export const features: Feature[] = [];
+export const features: Feature[] = [xr];
 
 export async function startFeatures(page: Page): Promise<void> {
   for (const feature of features) {

@@ -4,7 +4,7 @@ import { SparkRenderer } from "@sparkjsdev/spark";
 import { Color, Group, type Object3D, PerspectiveCamera, Scene, WebGLRenderer } from "three";
 import { applyLens, freeLens, type Lens, THREE_FROM_WORLD } from "./coordinates";
 import { PageError } from "./errors";
-import { CLIP, correctPerspective } from "./splat_shader";
+import { CLIP, correctShader } from "./splat_shader";
 
 /** The screen-space low-pass filter of 3D Gaussian splatting (Kerbl et al. 2023), in square pixels; ours is the same. */
 const LOW_PASS = 0.3;
@@ -39,6 +39,7 @@ export class Stage {
   private readonly steps: ((seconds: number) => boolean)[] = [];
   private dirty = true;
   private last = 0;
+  private waitingSize: [number, number, number] | null = null;
 
   constructor(
     readonly canvas: HTMLCanvasElement,
@@ -74,7 +75,7 @@ export class Stage {
       enableLod: false,
       onDirty: () => this.invalidate(),
     });
-    correctPerspective(this.spark.material);
+    correctShader(this.spark.material);
     this.world.quaternion.copy(THREE_FROM_WORLD);
     this.camera.near = 0.01;
     this.camera.far = 1000;
@@ -93,6 +94,11 @@ export class Stage {
   }
 
   resize(width: number, height: number, pixelRatio: number): void {
+    // A headset has the canvas for as long as its session lasts.
+    if (this.renderer.xr.isPresenting) {
+      this.waitingSize = [width, height, pixelRatio];
+      return;
+    }
     this.width = Math.max(1, width);
     this.height = Math.max(1, height);
     const canvas = [Math.floor(this.width * pixelRatio), Math.floor(this.height * pixelRatio)] as const;
@@ -102,6 +108,12 @@ export class Stage {
       this.renderer.setSize(this.width, this.height, false);
     }
     this.setLens(freeLens(this.width, this.height));
+  }
+
+  /** A headset's session is over: takes the size that the page has got meanwhile. */
+  endOfPresenting(): void {
+    if (this.waitingSize !== null) this.resize(...this.waitingSize);
+    this.waitingSize = null;
   }
 
   setLens(lens: Lens): void {

@@ -1,0 +1,260 @@
+"""VR and AR in headless Chromium with an emulated headset (IWER): what both eyes see, moving, grabbing, leaving.
+
+Everything is measured in the room of the headset or in the world, against values worked out here; waits are by frames.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from diorama.capture.camera import Camera
+from diorama.render.formats import write_splats
+from diorama.render.metrics import psnr
+from diorama.render.rasterize import rasterize
+from diorama.render.splats import SH_C0, Splats
+from diorama.viewer.server import create_app
+
+from .conftest import PAGE_COLOUR, TOKEN, Sample, Tab, looking_at, make_sample, serving
+from .xr_helpers import Eye, Headset, headset_script
+
+pytestmark = pytest.mark.browser
+
+NewTab = Callable[..., Tab]
+Array = npt.NDArray[np.float64]
+EYE_HEIGHT = 1.6
+"""Metres; where IWER's headset begins."""
+
+
+def room_splats(seed: int = 3) -> Splats:
+    """Blobs in all colours on a floor at zero and on the walls of a room 6 by 6 by 3 metres."""
+    random = np.random.default_rng(seed)
+    floor = np.c_[random.uniform(-3, 3, (350, 2)), np.zeros(350)]
+    wall = np.c_[random.uniform(-3, 3, (500, 1)), np.full((500, 1), 3.0), random.uniform(0, 3, (500, 1))]
+    sides = wall[:, [1, 0, 2]] * np.where(random.random((500, 1)) < 0.5, -1, 1) * [1, 1, 1]
+    sides[:, 2] = np.abs(sides[:, 2])
+    inside = random.uniform([-2, 0, 0.2], [2, 2.5, 2.2], (150, 3))
+    means = np.vstack([floor, wall, sides, inside])
+    count = len(means)
+    colours = 0.5 + 0.45 * np.sin(means @ random.normal(size=(3, 3)) * 1.5)
+    arrays = (
+        means,
+        random.normal(size=(count, 4)),
+        np.log(random.uniform(0.05, 0.18, (count, 3))),
+        np.full(count, 3.0),
+        ((colours - 0.5) / SH_C0)[:, None, :],
+    )
+    return Splats(*(np.ascontiguousarray(a, np.float32) for a in arrays)).normalized()
+
+
+def room_sample(folder: Path, *, is_metric: bool = True, scale: float = 1.0) -> Sample:
+    """The room, seen by one camera at a hand's height in its middle, looking at the wall."""
+    splats = room_splats()
+    if scale != 1.0:
+        log_scales = splats.log_scales + np.float32(np.log(scale))
+        splats = Splats(
+            splats.means * np.float32(scale), splats.quaternions, log_scales, splats.logit_opacities, splats.sh
+        )
+    path = folder / f"room{scale}.ply"
+    write_splats(splats, path)
+    camera = Camera.pinhole(400, 300, 300.0, 300.0, 200.0, 150.0)
+    pose = looking_at(np.array([0.0, -2.0, 1.5]) * scale, np.array([0.0, 3.0, 1.5]) * scale)
+    return make_sample(path, splats, [("middle.jpg", camera, pose)], is_metric=is_metric)
+
+
+@pytest.fixture(scope="module")
+def room(tmp_path_factory: pytest.TempPathFactory) -> Sample:
+    return room_sample(tmp_path_factory.mktemp("room"))
+
+
+@pytest.fixture(scope="module")
+def origin(room: Sample, bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    scratch = tmp_path_factory.mktemp("scratch")
+    with serving(lambda p: create_app(room.scene, bundle, token=TOKEN, port=p, scratch=scratch)) as port:
+        yield f"http://127.0.0.1:{port}"
+
+
+@pytest.fixture
+def headset(new_tab: NewTab, origin: str, bundle: Path) -> Headset:
+    """The page with an emulated Quest 3, not entered yet."""
+    tab = new_tab(640, 240)
+    tab.page.add_init_script(headset_script(bundle))
+    tab.page.goto(f"{origin}/?token={TOKEN}")
+    tab.ready()
+    return Headset(tab)
+
+
+def expected_picture(splats: Splats, eye: Eye, background: tuple[float, float, float]) -> npt.NDArray[np.float32]:
+    return np.clip(rasterize(splats, eye.camera, eye.pose, background=background).rgb, 0, 1)
+
+
+def test_both_eyes_see_the_scene_from_their_own_heights(headset: Headset, room: Sample) -> None:
+    headset.enter("vr")
+    headset.hide_hands()
+    left, right = headset.eyes()
+    for eye in (left, right):
+        # The page's camera stands at (0, -2); a metric scene's floor is at zero, the headset 1.6 m above it.
+        assert eye.centre[1:] == pytest.approx([-2.0, EYE_HEIGHT], abs=1e-3)
+        expected = expected_picture(room.splats, eye, PAGE_COLOUR)
+        assert float(expected.std()) > 0.1
+        # The issue asks for 22 dB. Measured 34.3: the rest is the headset's earlier cut of splats, at 2.4 deviations.
+        assert psnr(eye.picture, expected) > 31
+    # IWER's eyes are 63 mm apart, along the person's right, which is +x looking along +y.
+    assert right.centre - left.centre == pytest.approx([0.063, 0, 0], abs=1e-4)
+    # A picture for the wrong eye, or from 20 cm too high, is told apart.
+    assert psnr(left.picture, expected_picture(room.splats, right, PAGE_COLOUR)) < 29
+    assert psnr(left.picture, expected_picture(room.splats, left.raised(0.2), PAGE_COLOUR)) < 20
+    assert headset.tab.errors == []
+
+
+def test_ar_stands_the_scene_on_a_table_and_both_eyes_see_it(headset: Headset, room: Sample) -> None:
+    headset.enter("ar")
+    headset.hide_hands()
+    # The room is 6 m wide; on a table it is 0.6 m (placement.ts), so that a metre of the headset's room spans ten.
+    low, high = np.array(room.scene.bounds_min), np.array(room.scene.bounds_max)
+    scale = float((high - low)[:2].max() / 0.6)
+    assert headset.room.scale == pytest.approx(scale, rel=1e-4)
+    # At arm's length, 0.75 m high, its foot in the middle.
+    foot = headset.room.in_room([*((low + high) / 2)[:2], 0])
+    assert foot == pytest.approx([0, 0.75, -0.9], abs=1e-3)
+    for eye in headset.eyes():
+        # No background: the headset's own camera picture is there, black in the emulator.
+        expected = expected_picture(room.splats, eye, (0, 0, 0))
+        assert float(expected.std()) > 0.05
+        assert psnr(eye.picture, expected) > 28
+    assert headset.tab.errors == []
+
+
+def test_teleport_lands_where_the_arc_points(headset: Headset) -> None:
+    headset.enter("vr")
+    begin = headset.room
+    headset.move("controllers.right", 0.2, 1.2, -0.3)
+    # Thrown from 1.2 m level at 7 m/s (arc.ts): down after sqrt(2 h / g), so many metres ahead.
+    distance = 7 * np.sqrt(2 * 1.2 / 9.81)
+    landing = begin.in_world([0.2, 0, -0.3 - distance])
+    headset.press("right", "trigger", 1)
+    told = json.loads(headset.data("xrLanding"))
+    # A straight chord of a thirtieth of a second leaves the parabola by at most g dt^2 / 8, 1.4 mm.
+    assert [told[0], -told[2], told[1]] == pytest.approx(landing, abs=0.01)
+    assert headset.room.translation == pytest.approx(begin.translation)
+    headset.press("right", "trigger", 0)
+    # Feet, below the head at the room's middle, stand there; the head is 1.6 m above.
+    assert headset.room.in_world([0, 0, 0]) == pytest.approx(landing, abs=0.01)
+    assert headset.room.in_world([0, EYE_HEIGHT, 0])[2] == pytest.approx(EYE_HEIGHT, abs=0.01)
+    assert headset.room.yaw_rad == pytest.approx(begin.yaw_rad)
+
+
+def test_the_right_stick_aims_too_and_an_arc_into_nothing_goes_nowhere(headset: Headset) -> None:
+    headset.enter("vr")
+    begin = headset.room
+    # Straight up from 20 m: the ball is still in the air when the arc ends, after 2.4 s.
+    headset.do("device.controllers.right.quaternion.set(Math.SQRT1_2, 0, 0, Math.SQRT1_2)")
+    headset.do("device.controllers.right.position.set(0.2, 20, 0)")
+    headset.press("right", "trigger", 1)
+    assert headset.data("xrLanding") is None
+    headset.press("right", "trigger", 0)
+    assert headset.room.translation == pytest.approx(begin.translation)
+    headset.do(
+        "device.controllers.right.quaternion.set(0, 0, 0, 1); device.controllers.right.position.set(0.2, 1.2, 0)"
+    )
+    headset.stick("right", 0, -1)
+    assert headset.data("xrLanding") is not None
+    headset.stick("right", 0, 0)
+    expected = begin.in_world([0.2, 0, -7 * np.sqrt(2 * 1.2 / 9.81)])
+    assert headset.room.in_world([0, 0, 0]) == pytest.approx(expected, abs=0.01)
+
+
+def test_snap_turn_turns_by_its_angle_where_the_head_is(headset: Headset) -> None:
+    headset.enter("vr")
+    headset.move("", 0.5, EYE_HEIGHT, 0.4)
+    head = headset.room.in_world([0.5, EYE_HEIGHT, 0.4])
+    for turns in (1, 2):
+        headset.stick("right", 1, 0, settle=4)  # Held: one turn only.
+        headset.stick("right", 0, 0)
+        assert np.degrees(headset.room.yaw_rad) == pytest.approx(-30 * turns, abs=1e-3)
+    headset.stick("right", -1, 0)
+    headset.stick("right", 0, 0)
+    assert np.degrees(headset.room.yaw_rad) == pytest.approx(-30, abs=1e-3)
+    assert headset.room.in_world([0.5, EYE_HEIGHT, 0.4]) == pytest.approx(head, abs=1e-5)
+
+
+def test_the_left_stick_walks_ahead_on_the_floor(headset: Headset) -> None:
+    headset.enter("vr")
+    begin = headset.room
+    headset.stick("left", 0, -1, settle=4)
+    headset.stick("left", 0, 0)
+    moved = headset.room.translation - begin.translation
+    assert moved[1] > 0.02
+    assert moved[[0, 2]] == pytest.approx([0, 0], abs=1e-6)
+
+
+def test_two_grips_scale_turn_and_move_the_scene(headset: Headset) -> None:
+    headset.enter("vr")
+    headset.move("controllers.left", -0.2, 1.3, -0.4)
+    headset.move("controllers.right", 0.2, 1.3, -0.4)
+    begin = headset.room
+    held = begin.in_world([0, 1.3, -0.4])
+    headset.press("left", "squeeze", 1)
+    headset.press("right", "squeeze", 1)
+    # Two and a half times as far apart: the scene becomes so much larger, about the middle of the hands.
+    headset.move("controllers.left", -0.5, 1.3, -0.4)
+    headset.move("controllers.right", 0.5, 1.3, -0.4)
+    assert begin.scale / headset.room.scale == pytest.approx(2.5, rel=1e-4)
+    assert headset.room.in_room(held) == pytest.approx([0, 1.3, -0.4], abs=1e-4)
+    # A quarter turn of the hands to the left turns the scene with them, and it follows their middle.
+    headset.move("controllers.left", 0, 1.3, 0.1)
+    headset.move("controllers.right", 0, 1.3, -0.9)
+    assert headset.room.yaw_rad - begin.yaw_rad == pytest.approx(-np.pi / 2, abs=1e-4)
+    headset.move("controllers.left", 0.3, 1.5, 0.1)
+    headset.move("controllers.right", 0.3, 1.5, -0.9)
+    assert headset.room.in_room(held) == pytest.approx([0.3, 1.5, -0.4], abs=1e-4)
+    headset.press("left", "squeeze", 0)
+    headset.press("right", "squeeze", 0)
+    after = headset.room
+    # Let go: hands move without the scene. One grip only shifts.
+    headset.move("controllers.right", 0.2, 1.0, -0.4)
+    assert headset.room.translation == pytest.approx(after.translation)
+    headset.press("right", "squeeze", 1)
+    place = headset.room.in_world([0.2, 1.0, -0.4])
+    headset.move("controllers.right", 0.1, 1.2, -0.6)
+    assert headset.room.in_room(place) == pytest.approx([0.1, 1.2, -0.6], abs=1e-4)
+    assert headset.room.scale == pytest.approx(after.scale)
+
+
+def page_state(headset: Headset) -> dict[str, Any]:
+    script = """(() => {
+      const c = document.getElementById("canvas");
+      return {
+        size: [c.width, c.height, c.style.width, c.style.height, c.getAttribute("style")],
+        parent: c.parentElement.tagName, next: c.nextElementSibling?.id ?? null,
+        data: Object.keys(document.body.dataset).filter((k) => k.startsWith("xr")),
+      };
+    })()"""
+    state: dict[str, Any] = headset.page.evaluate(script)
+    return state
+
+
+def test_leaving_restores_the_page(headset: Headset) -> None:
+    before, picture = page_state(headset), headset.still_picture()
+    headset.enter("vr")
+    headset.press("right", "trigger", 1)
+    headset.press("right", "trigger", 0)
+    headset.page.evaluate("session.end()")
+    headset.tab.wait("document.body.dataset.xr === undefined")
+    assert page_state(headset) == before
+    after = headset.still_picture()
+    assert np.array_equal(after, picture)
+    # The page moves again, by itself and by hand, and the headset can be entered again.
+    headset.page.mouse.move(300, 60)
+    headset.page.mouse.down()
+    headset.page.mouse.move(360, 70, steps=3)
+    headset.page.mouse.up()
+    assert float(np.abs(headset.still_picture() - picture).mean()) > 0.01
+    headset.enter("vr")
+    assert headset.tab.errors == []
