@@ -8,6 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
 
 
 @dataclass(frozen=True)
@@ -51,7 +55,50 @@ class Finished:
     seconds: float
 
 
-Event = Started | Progressed | Evaluated | Warned | Finished
+@dataclass(frozen=True, eq=False)
+class Pictured:
+    """A picture came up that somebody may want to look at.
+
+    kind: a frame that was `chosen` or `refused` (`reason` says why), or a rendering of the `training` at `step`.
+    pixels: makes it, (H, W, 3) uint8 sRGB, no larger than about so many pixels a side. Only a listener that wants it
+        asks, at most once and before it returns: making it takes the stage's time.
+    """
+
+    stage: str
+    kind: Literal["chosen", "refused", "training"]
+    name: str
+    pixels: Callable[[int], npt.NDArray[np.uint8]]
+    reason: str = ""
+    step: int | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class MapSnapshot:
+    """Cameras and points as they are known so far, in a frame that has no meaning yet.
+
+    centres, forwards, ups: (C, 3) float, where the cameras are and their axes. points: (P, 3) float; colors: (P, 3)
+        uint8.
+    """
+
+    names: tuple[str, ...]
+    centres: npt.NDArray[np.float64]
+    forwards: npt.NDArray[np.float64]
+    ups: npt.NDArray[np.float64]
+    points: npt.NDArray[np.float64]
+    colors: npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True, eq=False)
+class Mapped:
+    """Some of `total` cameras are found. snapshot: as with `Pictured.pixels`; None when it is gone again."""
+
+    stage: str
+    registered: int
+    total: int
+    snapshot: Callable[[], MapSnapshot | None]
+
+
+Event = Started | Progressed | Evaluated | Warned | Finished | Pictured | Mapped
 OnEvent = Callable[[Event], None]
 
 

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from .events import OnEvent, Progressed, Warned
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+
+from .events import OnEvent, Pictured, Progressed, Warned
 from .types import Rejected
 
 STAGE = "ingest"
+Pixels = Callable[[int], npt.NDArray[np.uint8]]
 
 
 class Notes:
@@ -20,8 +26,16 @@ class Notes:
         self.warnings.append(message)
         self.on_event(Warned(STAGE, message))
 
-    def reject(self, name: str, reason: str) -> None:
+    def reject(self, name: str, reason: str, pixels: Pixels | None = None) -> None:
         self.rejected.append(Rejected(name, reason))
+        if pixels is not None:
+            self.show_refused(name, reason, pixels)
+
+    def show_refused(self, name: str, reason: str, pixels: Pixels) -> None:
+        self.on_event(Pictured(STAGE, "refused", name, pixels, reason))
+
+    def show_chosen(self, name: str, pixels: Pixels) -> None:
+        self.on_event(Pictured(STAGE, "chosen", name, pixels))
 
     def progress(self, done: int, total: int | None, detail: str) -> None:
         self.on_event(Progressed(STAGE, done, total, detail))

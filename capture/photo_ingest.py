@@ -16,8 +16,8 @@ from .errors import InputError
 from .exif import GUESSED_FOCAL, ExifReading, focal_prior_px
 from .footage import RAW_EXTENSIONS, PhotoSet, what_is_read
 from .masks import combine, find_mask, read_mask, write_mask
-from .notes import Notes, listed, printable
-from .photos import Decoded, UnreadableError, decode_photo, write_photo
+from .notes import Notes, Pixels, listed, printable
+from .photos import Decoded, UnreadableError, decode_photo, shrunk, write_photo
 from .quality import ANALYSIS_PX, judge, relative_sharpness
 from .types import Capture, Frame, Quality
 
@@ -72,6 +72,11 @@ def look_at(path: Path, name: str, *, turn: bool = True) -> Judged:
     )
 
 
+def small_photo(path: Path, *, turn: bool = True) -> Pixels:
+    """What makes a small picture of a photo that can be read."""
+    return lambda size_px: shrunk(decode_photo(path, about_px=size_px, turn=turn).rgb, size_px)
+
+
 def ingest_photos(photos: PhotoSet, folder: Path, max_frames: int, notes: Notes, *, use_masks: bool) -> Capture:
     """Photos into `folder/images`; see `ingest`."""
     judged = _look_at_all(photos, notes)
@@ -123,7 +128,8 @@ def _look_at_all(photos: PhotoSet, notes: Notes) -> list[Judged]:
 def _without_copies(judged: list[Judged], photos: PhotoSet, notes: Notes) -> list[Judged]:
     copies = find_copies([j.thumb for j in judged], [j.size_px[0] * j.size_px[1] for j in judged])
     for i, original in sorted(copies.items()):
-        notes.reject(printable(judged[i].name), f"the same picture as {printable(judged[original].name)}")
+        reason = f"the same picture as {printable(judged[original].name)}"
+        notes.reject(printable(judged[i].name), reason, small_photo(judged[i].path))
     left = [j for i, j in enumerate(judged) if i not in copies]
     if len(left) == 1:
         if copies:
@@ -147,9 +153,8 @@ def _within_budget(judged: list[Judged], max_frames: int, notes: Notes) -> list[
         return judged
     dropped = most_redundant([j.thumb for j in judged], [j.quality.sharpness for j in judged], over)
     for i, like in sorted(dropped.items()):
-        notes.reject(
-            printable(judged[i].name), f"over the budget of {max_frames}; much like {printable(judged[like].name)}"
-        )
+        reason = f"over the budget of {max_frames}; much like {printable(judged[like].name)}"
+        notes.reject(printable(judged[i].name), reason, small_photo(judged[i].path))
     notes.warn(f"{over} of {len(judged)} photos are over the budget of {max_frames} and were left out (max_frames).")
     return [j for i, j in enumerate(judged) if i not in dropped]
 
@@ -246,6 +251,7 @@ def write_frames(
             )
         )
         at.append(i)
+        notes.show_chosen(name, small_photo(j.path, turn=turn))
         notes.progress(i + 1, len(judged), f"wrote {name}")
     return frames, at
 

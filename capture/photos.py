@@ -226,6 +226,17 @@ def _decode_raw(path: Path, *, half: bool) -> Decoded:
     return Decoded(np.ascontiguousarray(rgb), None, reading, False, size, False)
 
 
+def shrunk(rgb: npt.NDArray[np.uint8], size_px: int) -> npt.NDArray[np.uint8]:
+    """A picture (H, W, 3) made so small that its longer side is at most `size_px`; itself where it is small already."""
+    from PIL import Image
+
+    factor = size_px / max(rgb.shape[:2])
+    if factor >= 1:
+        return rgb
+    size = max(1, round(rgb.shape[1] * factor)), max(1, round(rgb.shape[0] * factor))
+    return np.asarray(Image.fromarray(rgb).resize(size, Image.Resampling.BOX, reducing_gap=2.0))
+
+
 def write_photo(path: Path, decoded: Decoded | None, target: Path) -> None:
     """Put a picture at `target`: the file itself where it serves (`decoded` None), else PNG or JPEG by its name."""
     from PIL import Image

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from fractions import Fraction
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -14,11 +17,14 @@ from .following import Follower
 from .frames import Choice, Look, Track, TrackBuilder, choose, reasons
 from .notes import Notes, listed
 from .photo_ingest import grey_at
-from .photos import JPEG_QUALITY
+from .photos import JPEG_QUALITY, shrunk
 from .quality import ANALYSIS_PX, BLURRED_BELOW, judge, relative_sharpness
 from .tracking import TRACK_PX, UNIT_PX, View, make_view, measure_motion
 from .types import Capture, Exif, Frame, Quality
 from .video import Decoding, color_kind, decode, grey, open_video, to_srgb
+
+if TYPE_CHECKING:
+    from av.video.frame import VideoFrame
 
 VIDEO_FOCAL = 0.85
 """Focal length over the longer side of video without a prior: phones film with 24 to 28 mm lenses (full frame) and
@@ -38,9 +44,10 @@ def ingest_video(
         raise InputError(f"{path} never moves: its {len(track.looks)} frames show one view; walk around what you film.")
     suffix = ".png" if png else ".jpg"
     names = [f"frame_{i:06d}{suffix}" for i in choice.frames]
-    for i, reason in reasons(track, choice, names, max_frames):
+    refused = dict(reasons(track, choice, names, max_frames))
+    for i, reason in refused.items():
         notes.reject(f"frame_{i:06d}{suffix}", reason)
-    frames, size = _write(path, folder, track, choice, names, notes)
+    frames, size = _write(path, folder, track, choice, names, refused, notes)
     _warn(path, track, choice, frames, notes)
     focal = VIDEO_FOCAL * max(size)
     camera = Camera("SIMPLE_RADIAL", size[0], size[1], (focal, size[0] / 2, size[1] / 2, 0.0))
@@ -92,7 +99,13 @@ def _warn_of_decoding(path: Path, state: Decoding, notes: Notes) -> None:
 
 
 def _write(
-    path: Path, folder: Path, track: Track, choice: Choice, names: list[str], notes: Notes
+    path: Path,
+    folder: Path,
+    track: Track,
+    choice: Choice,
+    names: list[str],
+    refused: dict[int, str],
+    notes: Notes,
 ) -> tuple[list[Frame], tuple[int, int]]:
     """The second pass: decode up to the last chosen frame, write the chosen ones, measure their motion exactly."""
     (folder / "images").mkdir(parents=True, exist_ok=True)
@@ -105,6 +118,9 @@ def _write(
     told = False
     for index, time_s, frame in decode(path, Decoding()):
         if index not in wanted:
+            if index in refused:
+                name = f"frame_{index:06d}{Path(names[0]).suffix}"
+                notes.show_refused(name, refused[index], partial(_small, frame, aspect))
             continue
         if not told and color_kind(frame)[0] != "sdr":
             notes.warn(f"{path.name} is HDR video ({color_kind(frame)[0].upper()}); it was tone-mapped to sRGB.")
@@ -119,6 +135,7 @@ def _write(
         frames.append(_frame(path, track, index, time_s, wanted[index], before, view))
         _save(rgb, folder / "images" / wanted[index])
         before = index, view
+        notes.show_chosen(wanted[index], partial(shrunk, rgb))
         notes.progress(len(frames), len(wanted), f"wrote {wanted[index]}")
         if index == choice.frames[-1]:
             break
@@ -141,6 +158,10 @@ def _frame(
         else:  # too far to follow in one step, though not in the small ones of the first pass
             quality = replace(quality, motion_px=float(track.motion_px(before[0], index)))
     return Frame(name, 1, None, time_s, path.name, Exif(), quality)
+
+
+def _small(frame: VideoFrame, aspect: Fraction | None, size_px: int) -> npt.NDArray[np.uint8]:
+    return shrunk(to_srgb(frame, aspect), size_px)
 
 
 def _save(rgb: npt.NDArray[np.uint8], target: Path) -> None:

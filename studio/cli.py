@@ -81,7 +81,7 @@ def run(args: list[str]) -> int:
         return _nobody_listens()
     except Exception as error:
         if is_disk_full(error):
-            return _bad_input(_disk_full_sentence(error, args))
+            return _bad_input(disk_full_sentence(error, f"run again: diorama {' '.join(args)}"))
         if isinstance(error, PermissionError):
             return _bad_input(f"{error.filename} may not be written or read by you ({error.strerror}).")
         return _bug(error, args)
@@ -127,11 +127,12 @@ def is_disk_full(error: BaseException) -> bool:
     return "No space left on device" in str(error) or (cause is not None and is_disk_full(cause))
 
 
-def _disk_full_sentence(error: BaseException, args: Sequence[str]) -> str:
+def disk_full_sentence(error: BaseException, then: str) -> str:
+    """What is full, and what to do `then`."""
     # A copy that fails names its source first; what could not be written is the second name.
     name = getattr(error, "filename2", None) or getattr(error, "filename", None)
     what = f" while writing {name}" if name else ""
-    return f"The disk is full{what}; nothing finished is lost: free some space and run again: diorama {' '.join(args)}"
+    return f"The disk is full{what}; nothing finished is lost: free some space and {then}"
 
 
 def _usage_sentence(words: str, args: Sequence[str]) -> str:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, Protocol
 
-from diorama.capture.events import Event, Finished, OnEvent, Progressed, Started, Warned
+from diorama.capture.events import Event, Finished, Mapped, OnEvent, Pictured, Progressed, Started, Warned
 
 TITLES = {
     "ingest": "Reading footage",
@@ -97,6 +97,8 @@ class ProgressBar:
         if isinstance(event, Warned):
             self._console.print(f"[yellow]Warning:[/] {_escaped(event.message)}")
             return
+        if isinstance(event, Pictured | Mapped):
+            return
         if event.stage not in self._tasks or isinstance(event, Started):
             total = event.total if isinstance(event, Started) else None
             self._tasks[event.stage] = self._progress.add_task(_title(event.stage), total=total, detail="")
@@ -111,13 +113,15 @@ class ProgressBar:
 
 
 class LogFile:
-    """Every event as one JSON line with its time; `progress` at most once a second."""
+    """Every event as one JSON line with its time, pictures left out; `progress` at most once a second."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._last_progress = 0.0
 
     def __call__(self, event: Event) -> None:
+        if isinstance(event, Pictured | Mapped):
+            return
         if isinstance(event, Progressed):
             if time.monotonic() - self._last_progress < 1.0:
                 return

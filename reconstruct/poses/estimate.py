@@ -8,11 +8,12 @@ import sqlite3
 import time
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from diorama.capture.camera import PARAM_NAMES, Camera
 from diorama.capture.errors import InputError
-from diorama.capture.events import Finished, OnEvent, Progressed, Started, Warned, ignore
+from diorama.capture.events import Finished, Mapped, OnEvent, Progressed, Started, Warned, ignore
 from diorama.capture.types import Capture, PosedScene, PoseSummary
 
 from .config import PoseConfig
@@ -25,6 +26,7 @@ from .layout import colmap_names, lay_out_images, lay_out_masks
 from .plan import first_attempt, next_attempt
 from .points import clean_points
 from .process import STEP_WORDS, OnProgress, WorkerError, run_worker
+from .snapshots import SnapshotWatch, final_snapshot
 from .solution import SOLUTION, Solution
 from .world import place_world
 
@@ -96,6 +98,7 @@ def estimate_poses(
     for message in scene.warnings:
         on_event(Warned(STAGE, message))
     shutil.rmtree(work, ignore_errors=True)
+    on_event(Mapped(STAGE, len(scene.cam_from_world), count, partial(final_snapshot, scene)))
     on_event(Finished(STAGE, time.monotonic() - started))
     return scene
 
@@ -120,8 +123,10 @@ def _attempts(capture: Capture, work: Path, config: PoseConfig, started: float, 
     while attempt is not None:
         job = _job(capture, work, config, attempt)
         try:
-            solution, evidence = _solve(job, _bar(len(judged), on_event), on_event)
-            solution = solution.renamed(dict(zip(job.names, names, strict=True)))
+            frames = dict(zip(job.names, names, strict=True))
+            snapshots = SnapshotWatch(Path(job.output), frames, STAGE, on_event)
+            solution, evidence = _solve(job, _bar(len(judged), on_event, snapshots), on_event)
+            solution = solution.renamed(frames)
         except InputError as error:
             failure = error
             judged.append((attempt, Judgement.failed(len(names), str(error))))
@@ -141,7 +146,7 @@ def _attempts(capture: Capture, work: Path, config: PoseConfig, started: float, 
     return tried
 
 
-def _bar(before: int, on_event: OnEvent) -> OnProgress:
+def _bar(before: int, on_event: OnEvent, snapshots: SnapshotWatch) -> OnProgress:
     """Progress of one attempt on a bar that grows by one length for each."""
 
     def progress(step: str, done: int, total: int) -> None:
@@ -151,6 +156,8 @@ def _bar(before: int, on_event: OnEvent) -> OnProgress:
         if before:
             detail = f"attempt {before + 1}: {detail}"
         on_event(Progressed(STAGE, round(UNITS * at), UNITS * (before + 1), detail))
+        if step == "registering":
+            snapshots.look(done, total)
 
     return progress
 

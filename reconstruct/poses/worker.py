@@ -17,6 +17,7 @@ from __future__ import annotations
 import ctypes
 import json
 import os
+import shutil
 import signal
 import sys
 import threading
@@ -28,6 +29,7 @@ from typing import Any, TextIO
 
 from .job import Job
 from .pairs import Pair, exhaustive_pairs, sequential_pairs, similar_pairs, spatial_pairs
+from .snapshots import SNAPSHOT_COUNT, SNAPSHOTS
 
 Report = Callable[[str, int, int], None]
 
@@ -205,6 +207,11 @@ def _map_incrementally(job: Job, output: Path, report: Report) -> dict[int, Any]
         options.mapper.abs_pose_min_inlier_ratio = 0.15
         options.mapper.max_reg_trials = 6
         options.triangulation.ignore_two_view_tracks = False
+    snapshots = Path(job.output) / SNAPSHOTS
+    shutil.rmtree(snapshots, ignore_errors=True)
+    snapshots.mkdir()
+    options.snapshot_path = str(snapshots)
+    options.snapshot_frames_freq = max(1, len(job.names) // SNAPSHOT_COUNT)
     registered = 0
 
     def first_pair() -> None:

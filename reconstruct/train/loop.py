@@ -10,13 +10,15 @@ import resource
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from diorama.capture.errors import InputError
-from diorama.capture.events import Evaluated, Finished, OnEvent, Progressed, Started, Warned, ignore
+from diorama.capture.events import Evaluated, Finished, OnEvent, Pictured, Progressed, Started, Warned, ignore
 from diorama.capture.transforms import Pose, Sim3
 from diorama.capture.types import PosedScene
 from diorama.render.splats import Splats
@@ -41,6 +43,7 @@ from .table import MEAN, Floats, splats_from_rows
 
 STAGE = "train"
 PROGRESS_EVERY_S = 0.2
+FIRST = 0
 History = dict[str, list[float]]
 
 
@@ -380,6 +383,19 @@ def _log(training: _Training, progress: _Progress, step_ms: float, on_event: OnE
         progress.history.setdefault(name, []).append(float(value))
     metrics = {name: float(row[name]) for name in ("loss", "splats", "psnr_db")}
     on_event(Evaluated(STAGE, progress.step, metrics))
+    name = training.prepared.trained[FIRST]
+    on_event(Pictured(STAGE, "training", name, partial(_look, training, progress.step), step=progress.step))
+
+
+def _look(training: _Training, step: int, size_px: int) -> npt.NDArray[np.uint8]:
+    """The first trained photo's view as it is now, for people: always the same one, so that it is seen to improve."""
+    view = training.learnt.view(FIRST, training.prepared.photos.views[FIRST])
+    scale = min(1.0, size_px / max(view.width, view.height))
+    picture = training.backend.picture(scaled_view(view, scale), sh_degree_at(training.prepared.config, step))
+    if training.learnt.exposure is not None:
+        matrix = training.learnt.exposure.value(FIRST)
+        picture = picture @ matrix[:, :3].T + matrix[:, 3]
+    return np.asarray(np.rint(np.clip(picture, 0.0, 1.0) * 255.0), np.uint8)
 
 
 def _detail(progress: _Progress, backend: StepBackend) -> str:
