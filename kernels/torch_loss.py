@@ -1,5 +1,5 @@
-"""The loss of `twin.photo_loss` with its gradient worked out by hand: a few dozen launches on a GPU, where autograd
-takes some hundred and keeps every picture between them."""
+"""Losses of the twin with their gradients worked out by hand: a few dozen launches on a GPU, where autograd takes some
+hundred and keeps every picture between them."""
 
 from __future__ import annotations
 
@@ -74,6 +74,15 @@ def photo_loss(
         weight = counts / (3.0 * counts.sum()).clamp_min(torch.finfo(rgb.dtype).tiny)
     loss: Tensor = _PhotoLoss.apply(rgb, photo, keep, weight, ssim_weight)  # type: ignore[no-untyped-call]
     return loss
+
+
+def regularizer_gradients(
+    log_scales: Tensor, logit_opacities: Tensor, opacity_reg: float, scale_reg: float
+) -> tuple[Tensor, Tensor]:
+    """Of `twin.regularizer`, by the log scales (N, 3) and by the logits of opacity (N,)."""
+    opacities = torch.sigmoid(logit_opacities)
+    by_logits = (opacity_reg / max(1, len(opacities))) * opacities * (1.0 - opacities)
+    return torch.exp(log_scales) * (scale_reg / max(1, log_scales.numel())), by_logits
 
 
 def _ssim(mu_x: Tensor, mu_y: Tensor, xx: Tensor, yy: Tensor, xy: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:

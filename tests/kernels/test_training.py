@@ -96,6 +96,16 @@ def test_the_loss_for_gpus_is_the_twins(size: tuple[int, int], masked: bool, wei
     assert_close_where(results[0][1].numpy(), results[1][1].numpy(), 1e-5 * scale + 1e-12, reason="the same sums")
 
 
+def test_the_regularizers_gradients_are_the_twins() -> None:
+    rng = np.random.default_rng(2)
+    log_scales = torch.tensor(rng.normal(size=(7, 3)), requires_grad=True)
+    logits = torch.tensor(rng.normal(size=7), requires_grad=True)
+    expected = torch.autograd.grad(twin.regularizer(log_scales, logits, 0.01, 0.02), [log_scales, logits])
+    found = torch_loss.regularizer_gradients(log_scales.detach(), logits.detach(), 0.01, 0.02)
+    for ours, theirs in zip(found, expected, strict=True):
+        assert torch.allclose(ours, theirs, rtol=1e-12)
+
+
 def test_the_loss_for_gpus_of_a_photo_that_is_all_mask() -> None:
     x = torch.ones(5, 6, 3, requires_grad=True)
     loss = torch_loss.photo_loss(x, torch.tensor(some_photo(5, 6)), torch.zeros(5, 6))

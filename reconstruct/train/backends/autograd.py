@@ -73,6 +73,9 @@ class AutogradSteps:
         self._keeps_statistics, self._absolute = statistics, absolute
         self._antialiased, self.edits = antialiased, 0
         self._smoothing: Tensor | None = None
+        self._params: dict[str, Tensor]
+        self._adam: torch.optim.Adam
+        self._taken = -1
         self._loss, self._losses = torch.zeros((), device=self._device), 0.0
         self._grad_norm = self._visible = torch.zeros(len(rows), device=self._device)
         zeros = np.zeros_like(rows)
@@ -91,27 +94,37 @@ class AutogradSteps:
     def step(self, shots: Sequence[Shot], settings: StepSettings) -> list[ShotGradients]:
         for group in self._adam.param_groups:
             group["lr"] = getattr(settings, f"lr_{group['name']}")
-        for state in self._adam.state.values():
-            state["step"].fill_(settings.step - 1)
+        if self._taken != settings.step - 1:  # Adam counts by itself
+            for state in self._adam.state.values():
+                state["step"].fill_(settings.step - 1)
+        self._taken = settings.step
         self._adam.zero_grad(set_to_none=True)
         seen = torch.zeros(self.count, dtype=torch.bool, device=self._device)
         gradients = [self._learn(shot, settings, 1.0 / len(shots), seen) for shot in shots]
         p = self._params
-        penalty: Any = twin.regularizer(
-            p["log_scales"], p["logit_opacities"][:, 0], settings.opacity_reg, settings.scale_reg
-        )
-        if settings.needle_reg > 0:
-            penalty = penalty + settings.needle_reg * twin_geometry.needle_loss(p["log_scales"], settings.max_needle)
-        if penalty.requires_grad:
-            penalty.backward()
+        if settings.needle_reg > 0 and self.count:
+            needles: Any = settings.needle_reg * twin_geometry.needle_loss(p["log_scales"], settings.max_needle)
+            needles.backward()
         for param in p.values():  # a splat that no photo shows still obeys Adam's moments
             if param.grad is None:
                 param.grad = torch.zeros_like(param)
+        self._regularize(settings)
         if settings.dense_adam:
             self._adam.step()
         else:
             self._step_where(seen)
         return gradients
+
+    def _regularize(self, settings: StepSettings) -> None:
+        """Adds what `twin.regularizer` pulls by to the gradients."""
+        log_scales, logits = self._params["log_scales"], self._params["logit_opacities"]
+        assert log_scales.grad is not None and logits.grad is not None
+        with torch.no_grad():
+            by_scales, by_logits = torch_loss.regularizer_gradients(
+                log_scales, logits, settings.opacity_reg, settings.scale_reg
+            )
+            log_scales.grad += by_scales
+            logits.grad += by_logits
 
     def _learn(self, shot: Shot, settings: StepSettings, weight: float, seen: Tensor) -> ShotGradients:
         """Adds `weight` times one photo's gradients to the parameters', and to `seen` the splats that it shows."""
@@ -362,6 +375,7 @@ class AutogradSteps:
 
     def _load(self, params: dict[str, Tensor], exp_avg: dict[str, Tensor], exp_avg_sq: dict[str, Tensor]) -> None:
         """Starts anew with these parameters and moments."""
+        self._taken = -1
         self._params = {n: p.requires_grad_() for n, p in params.items()}
         groups = [{"params": [p], "name": n, "lr": 0.0} for n, p in self._params.items()]
         self._adam = torch.optim.Adam(groups, betas=(0.9, 0.999), eps=1e-15, fused=self._device.type == "cuda")
