@@ -14,6 +14,7 @@ from diorama.capture.events import Finished, OnEvent, Progressed, Started, ignor
 
 from .bundle import bundle_files, require_bundle
 from .scene_data import ViewerScene, data_files, manifest, photo_files
+from .splat_files import COMPACT, SplatFormat, write_compact
 
 STAGE = "publish"
 MARKER = "diorama-page.json"
@@ -29,11 +30,13 @@ and open http://localhost:8000/ in a browser. To put it on the web, upload the w
 """
 
 
-def publish(scene: ViewerScene, folder: Path, *, on_event: OnEvent = ignore) -> None:
+def publish(
+    scene: ViewerScene, folder: Path, *, splat_format: SplatFormat = COMPACT, on_event: OnEvent = ignore
+) -> None:
     """Writes the page, the scene and its photos into `folder`, which appears whole or not at all.
 
-    A page published there before is replaced; anything else there is left alone. Splats are written as SPZ v3, about
-    a tenth of a PLY.
+    A page published there before is replaced; anything else there is left alone. Splats are written as SOG, about a
+    fifteenth of a PLY, with a smaller file for the first picture where there are many.
 
     Raises InputError when the folder holds something else, cannot be written, or the page was not built.
     """
@@ -48,7 +51,7 @@ def publish(scene: ViewerScene, folder: Path, *, on_event: OnEvent = ignore) -> 
         beside = folder.parent / f".{folder.name}.{secrets.token_hex(4)}.partial"
         beside.mkdir()
         try:
-            _write(scene, bundle, beside, on_event)
+            _write(scene, bundle, beside, splat_format, on_event)
             _swap_in(beside, folder)
         finally:
             shutil.rmtree(beside, ignore_errors=True)
@@ -83,15 +86,14 @@ def _written_before(folder: Path) -> set[str]:
         return set()
 
 
-def _write(scene: ViewerScene, bundle: Path, target: Path, on_event: OnEvent) -> None:
-    from diorama.render.formats import read_splats, write_splats
+def _write(scene: ViewerScene, bundle: Path, target: Path, kind: SplatFormat, on_event: OnEvent) -> None:
+    from diorama.render.formats import read_splats
 
     for name, source in bundle_files(bundle).items():
         path = target / name
         path.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source, path)
-    splats = target / "scene.spz"
-    write_splats(read_splats(scene.splats), splats, "spz")
+    splats = write_compact(read_splats(scene.splats), target, kind)
     for name, source in data_files(scene).items():
         shutil.copyfile(source, target / name)
     photos = photo_files(scene)
@@ -102,7 +104,7 @@ def _write(scene: ViewerScene, bundle: Path, target: Path, on_event: OnEvent) ->
         if camera.photo is not None:
             path.write_bytes(camera.photo(size_px))
         on_event(Progressed(STAGE, done + 2, len(photos) + 1, camera.name))
-    description = manifest(replace(scene, server={}), splats.name, "spz", splats.stat().st_size)
+    description = manifest(replace(scene, server={}), splats)
     (target / "scene.json").write_text(json.dumps(description, indent=1), encoding="utf-8")
     (target / "README.txt").write_text(README, encoding="utf-8")
     written = sorted(p.relative_to(target).as_posix() for p in target.rglob("*") if p.is_file())

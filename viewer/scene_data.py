@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,8 @@ from diorama.capture.transforms import Pose
 from diorama.capture.types import PosedScene
 from diorama.render.splats import Splats
 
+from .splat_files import PageSplats
+
 SCHEMA = 1
 PHOTO_SIZE_PX = 1600
 THUMBNAIL_SIZE_PX = 256
@@ -27,7 +29,6 @@ JPEG_QUALITY = 88
 STRAIGHT_DOWN = 0.95
 """A direction of sight with more than this share along the world's up, within 18 degrees of it, has no horizon."""
 
-SplatFormat = Literal["ply", "spz", "splat"]
 PhotoSource = Callable[[int], bytes]
 """The photo as JPEG, undistorted, its longer side at most so many pixels."""
 
@@ -129,8 +130,12 @@ def photo_files(scene: ViewerScene) -> dict[str, tuple[ViewerCamera, int]]:
     return files
 
 
-def manifest(scene: ViewerScene, splats_url: str, splats_format: SplatFormat, splats_bytes: int) -> dict[str, Any]:
+def manifest(scene: ViewerScene, splats: PageSplats) -> dict[str, Any]:
     """The JSON of `scene.json`; URLs are relative to the page."""
+    whole, *preview = (
+        {"url": url, "format": file.format, "count": file.count, "bytes": file.bytes}
+        for url, file in splats.urls().items()
+    )
 
     def camera(index: int, c: ViewerCamera) -> dict[str, Any]:
         has = c.photo is not None
@@ -153,12 +158,10 @@ def manifest(scene: ViewerScene, splats_url: str, splats_format: SplatFormat, sp
         "is_metric": scene.is_metric,
         "metric_source": scene.metric_source,
         "splats": {
-            "url": splats_url,
-            "format": splats_format,
-            "count": scene.splat_count,
+            **whole,
             "sh_degree": scene.sh_degree,
             "is_antialiased": scene.is_antialiased,
-            "bytes": splats_bytes,
+            "preview": preview[0] if preview else None,
         },
         "bounds": {"min": list(scene.bounds_min), "max": list(scene.bounds_max)},
         "home": {

@@ -17,7 +17,8 @@ from diorama.capture.errors import InputError
 
 from .bundle import INDEX
 from .files import CACHE_ASK, CACHE_FOREVER, CACHE_NEVER, NOT_HERE, FileAnswer
-from .scene_data import SplatFormat, ViewerCamera, ViewerScene, data_files, manifest, photo_files
+from .scene_data import ViewerCamera, ViewerScene, data_files, manifest, photo_files
+from .splat_files import page_splats
 
 MEDIA_TYPES = {
     ".html": "text/html; charset=utf-8",
@@ -59,14 +60,14 @@ class SceneSite:
     """One scene as it is served.
 
     Args:
-        scratch: a folder for a converted splat file, kept as long as this object.
+        scratch: a folder for converted splat files, kept as long as this object.
     """
 
     def __init__(self, scene: ViewerScene, page: PageFiles, scratch: Path) -> None:
         self._page = page
-        self._splats, kind = page_splats(scene, scratch)
-        self._splats_url = f"scene.{kind}"
-        self._manifest = manifest(scene, self._splats_url, kind, self._splats.stat().st_size)
+        splats = page_splats(scene.splats, scene.splat_count, scratch)
+        self._splats = {url: file.path for url, file in splats.urls().items()}
+        self._manifest = manifest(scene, splats)
         self._data = data_files(scene)
         self._photos = PhotoStore(photo_files(scene))
 
@@ -74,8 +75,8 @@ class SceneSite:
         """What is at `path`, relative to the page; 404 for everything that is not part of the scene."""
         if path == "scene.json":
             return JSONResponse(self._manifest, headers={"Cache-Control": CACHE_NEVER})
-        if path == self._splats_url:
-            return FileAnswer(self._splats, media_type=BINARY, cache=CACHE_ASK)
+        if path in self._splats:
+            return FileAnswer(self._splats[path], media_type=BINARY, cache=CACHE_ASK)
         if path in self._data:
             file = self._data[path]
             return FileAnswer(file, media_type=MEDIA_TYPES.get(file.suffix, BINARY), cache=CACHE_ASK)
@@ -97,29 +98,6 @@ class SceneSite:
 def not_here() -> Response:
     """404, in one sentence."""
     return PlainTextResponse(NOT_HERE, 404)
-
-
-def page_splats(scene: ViewerScene, scratch: Path) -> tuple[Path, SplatFormat]:
-    """A splat file that the page's renderer reads: the scene's own when it does, else a PLY made in `scratch`."""
-    kind = readable_format(scene.splats)
-    if kind is not None:
-        return scene.splats, kind
-    from diorama.render.formats import read_splats, write_splats
-
-    path = scratch / "scene.ply"
-    write_splats(read_splats(scene.splats), path, "ply")
-    return path, "ply"
-
-
-def readable_format(path: Path) -> SplatFormat | None:
-    """The format of a file when the page's renderer reads it: not SPZ v4, which begins with its magic in the open."""
-    with path.open("rb") as file:
-        head = file.read(4)
-    if head[:3] == b"ply":
-        return "ply"
-    if head[:2] == b"\x1f\x8b":
-        return "spz"
-    return "splat" if path.suffix.lower() == ".splat" else None
 
 
 class PhotoStore:

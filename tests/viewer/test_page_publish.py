@@ -15,17 +15,24 @@ from urllib.parse import quote
 import numpy as np
 import pytest
 
+from diorama.capture.camera import Camera
 from diorama.capture.errors import InputError
 from diorama.capture.events import Event, Finished, Progressed, Started
 from diorama.render.formats import read_splats, write_splats
 from diorama.render.metrics import psnr
 from diorama.render.rasterize import rasterize
 from diorama.viewer import publish as publishing
+from diorama.viewer import splat_files
 from diorama.viewer.publish import MARKER, publish
 from diorama.viewer.scene_data import ViewerCamera, ViewerScene
 
-from .conftest import Sample, Tab, synthetic_splats
-from .test_page import canvas_pixels
+from .conftest import Sample, Tab, make_sample, ring, synthetic_splats
+from .test_page import canvas_pixels, decoded
+
+
+def canvas_of_frame(tab: Tab) -> Any:
+    """What the canvas shows, read in the frame that draws it."""
+    return decoded(tab.page.locator("#canvas").screenshot())
 
 
 @pytest.fixture
@@ -161,3 +168,42 @@ def test_it_opens_in_a_sub_path_of_any_server(
     expected = np.clip(rasterize(sample.splats, camera.camera, camera.pose).rgb, 0, 1)
     # Measured 39 to 45 dB over the cameras, one less than with the PLY.
     assert psnr(seen, expected) > 34
+
+
+@pytest.mark.browser
+def test_many_splats_open_with_a_picture_of_few(
+    bundle: Path, new_tab: Callable[..., Tab], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(splat_files, "PREVIEW_FROM", 100)
+    monkeypatch.setattr(splat_files, "PREVIEW_SPLATS", 300)
+    path = tmp_path / "splats.ply"
+    splats = synthetic_splats(900)
+    write_splats(splats, path)
+    camera = Camera.pinhole(200, 150, 180.0, 180.0, 100.0, 75.0)
+    scene = make_sample(path, splats, ring(splats, 2, camera), is_metric=True).scene
+    publish(scene, tmp_path / "site")
+    with static_server(tmp_path / "site") as origin:
+        tab = new_tab(320, 240)
+        held: list[Any] = []
+
+        def hold(route: Any) -> None:  # playwright cannot take a built-in function
+            held.append(route)
+
+        tab.page.route("**/scene.spz", hold)
+        tab.page.goto(origin)
+        tab.wait("document.body.dataset.picture === 'first'")
+        assert not tab.page.is_visible("#loading")
+        first = canvas_of_frame(tab)
+        assert float(first.std()) > 0.05
+        assert tab.page.is_visible("#detail")
+        tab.wait("performance.getEntriesByType('resource').some((r) => r.name.endsWith('preview.spz'))")
+        while not held:
+            tab.page.evaluate("new Promise((done) => requestAnimationFrame(() => done()))")
+        held[0].continue_()
+        tab.ready()
+        assert tab.page.evaluate("document.body.dataset.picture") == "whole"
+        assert not tab.page.is_visible("#detail")
+        whole = canvas_of_frame(tab)
+        # The same thing from fewer splats: alike, not the same.
+        assert 12 < psnr(first, whole) < 40
+        assert tab.errors == []

@@ -19,7 +19,7 @@ import pytest
 from diorama.capture.errors import InputError
 from diorama.render.formats import write_splats
 from diorama.viewer.scene_data import ViewerCamera, ViewerScene
-from diorama.viewer.scene_site import PhotoStore, page_splats
+from diorama.viewer.scene_site import PhotoStore
 from diorama.viewer.server import create_app, listen
 
 from .conftest import TOKEN, Sample, serving
@@ -236,16 +236,6 @@ def test_photos_are_kept_within_bounds(small: Sample, monkeypatch: pytest.Monkey
     store.get("b")
     assert made[-1] == "b"
     assert store.get("z") is None
-
-
-def test_formats_the_page_cannot_read_are_converted(small: Sample, tmp_path: Path) -> None:
-    path = tmp_path / "new.spz"
-    write_splats(small.splats, path, "spz", version=4)
-    scene = ViewerScene(**{**vars(small.scene), "splats": path})
-    served, kind = page_splats(scene, tmp_path)
-    assert kind == "ply" and served.read_bytes()[:3] == b"ply"
-    write_splats(small.splats, path, "spz", version=3)
-    assert page_splats(scene, tmp_path) == (path, "spz")
 
 
 def test_a_taken_port_is_a_sentence() -> None:

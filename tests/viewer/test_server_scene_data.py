@@ -15,6 +15,7 @@ from diorama.capture.undistort import undistorted_camera
 from diorama.render.formats import write_splats
 from diorama.render.splats import Splats
 from diorama.viewer.scene_data import ViewerCamera, home_view, manifest, photo_files, scene_bounds, viewer_scene
+from diorama.viewer.splat_files import PageSplats, SplatFile
 
 from .conftest import looking_at
 
@@ -80,7 +81,7 @@ def test_the_manifest_is_what_the_page_reads(posed: PosedScene, tmp_path: Path) 
     path = tmp_path / "splats.ply"
     write_splats(grid_splats(), path)
     scene = viewer_scene(posed, path, title="Room")
-    told = manifest(scene, "scene.ply", "ply", 7)
+    told = manifest(scene, PageSplats(SplatFile(path, "ply", 121)))
     assert told["title"] == "Room" and told["is_metric"] is True
     assert told["splats"] == {
         "url": "scene.ply",
@@ -88,8 +89,10 @@ def test_the_manifest_is_what_the_page_reads(posed: PosedScene, tmp_path: Path) 
         "count": 121,
         "sh_degree": 0,
         "is_antialiased": False,
-        "bytes": 7,
+        "bytes": path.stat().st_size,
+        "preview": None,
     }
+    assert "server" not in told and "mesh" not in told and told["viewpoints"] == told["annotations"] == []
     assert np.allclose(told["cameras"][1]["cam_from_world"], posed.cam_from_world["b.png"].matrix()[:3])
     urls = {c[kind] for c in told["cameras"] for kind in ("photo", "thumbnail")}
     assert urls == set(photo_files(scene))

@@ -42,6 +42,7 @@ async function readScene(): Promise<SceneManifest> {
 }
 
 async function start(): Promise<void> {
+  performance.mark("script");
   document.body.dataset.started = "1";
   byId("retry").addEventListener("click", () => location.reload());
   const canvas = byId<HTMLCanvasElement>("canvas");
@@ -55,7 +56,7 @@ async function start(): Promise<void> {
     document.body.classList.add("still");
     await showStill(canvas, scene, still);
   } else {
-    await showScene(canvas, scene, (bytes) => showProgress(bytes, scene.splats.bytes));
+    await showScene(canvas, scene, showProgress);
   }
   byId("loading").hidden = true;
 }

@@ -9,7 +9,15 @@ export const SCHEMA = 1;
 
 export type Vec3 = readonly [number, number, number];
 export type Row4 = readonly [number, number, number, number];
-export type SplatFormat = "ply" | "spz" | "splat";
+const SPLAT_FORMATS = ["ply", "spz", "splat", "sog"] as const;
+export type SplatFormat = (typeof SPLAT_FORMATS)[number];
+
+export interface SplatFile {
+  readonly url: string;
+  readonly format: SplatFormat;
+  readonly count: number;
+  readonly bytes: number;
+}
 
 export interface SceneCamera {
   readonly name: string;
@@ -42,13 +50,11 @@ export interface Annotation {
 export interface SceneManifest {
   readonly title: string;
   readonly isMetric: boolean;
-  readonly splats: {
-    readonly url: string;
-    readonly format: SplatFormat;
-    readonly count: number;
-    readonly bytes: number;
+  readonly splats: SplatFile & {
     /** Whether opacities make up for the low-pass (Mip-Splatting's 2D filter), as in training. */
     readonly isAntialiased: boolean;
+    /** Few merged splats that stand in until all are there. */
+    readonly preview: SplatFile | null;
   };
   readonly bounds: { readonly min: Vec3; readonly max: Vec3 };
   readonly home: { readonly position: Vec3; readonly target: Vec3; readonly up: Vec3 };
@@ -124,6 +130,19 @@ function camera(value: unknown, index: number): SceneCamera {
   return result;
 }
 
+function splatFile(value: unknown): SplatFile {
+  const file = object(value, "splats");
+  const named = text(file.format, "the splat format");
+  const format = SPLAT_FORMATS.find((known) => known === named);
+  if (format === undefined) throw broken(`the splat format ${named} is unknown`);
+  return {
+    url: relativeUrl(file.url, "the splat file"),
+    format,
+    count: number(file.count, "the splat count"),
+    bytes: number(file.bytes, "the splat file's size"),
+  };
+}
+
 const optional = <T>(value: unknown, read: (value: unknown) => T): T | null =>
   value === undefined || value === null ? null : read(value);
 
@@ -163,19 +182,15 @@ export function parseManifest(value: unknown): SceneManifest {
     throw new PageError("The scene is newer than this page", "Update Diorama, then open the scene again.");
   }
   const splats = object(m.splats, "splats");
-  const format = text(splats.format, "the splat format");
-  if (format !== "ply" && format !== "spz" && format !== "splat") throw broken(`the splat format ${format} is unknown`);
   const bounds = object(m.bounds, "bounds");
   const home = object(m.home, "home");
   return {
     title: text(m.title, "title"),
     isMetric: m.is_metric === true,
     splats: {
-      url: relativeUrl(splats.url, "the splat file"),
-      format,
-      count: number(splats.count, "the splat count"),
-      bytes: number(splats.bytes, "the splat file's size"),
+      ...splatFile(splats),
       isAntialiased: splats.is_antialiased === true,
+      preview: optional(splats.preview, splatFile),
     },
     bounds: { min: vec3(bounds.min, "bounds"), max: vec3(bounds.max, "bounds") },
     home: {

@@ -2,20 +2,21 @@
 
 import { SplatFileType, SplatMesh } from "@sparkjsdev/spark";
 import { connectionLost, fetchBeside, PageError } from "./errors";
-import type { SceneManifest, SplatFormat } from "./manifest";
+import type { SplatFile, SplatFormat } from "./manifest";
 
 const FILE_TYPES: Record<SplatFormat, SplatFileType> = {
   ply: SplatFileType.PLY,
   spz: SplatFileType.SPZ,
   splat: SplatFileType.SPLAT,
+  sog: SplatFileType.PCSOGSZIP,
 };
 
 const damaged = (detail: string): PageError =>
   new PageError("The splat file is damaged or incomplete", `${detail} Export or publish the scene again.`);
 
 /** Streams the file into the decoder while it arrives; `onProgress` gets bytes so far. */
-export async function loadSplats(scene: SceneManifest, onProgress: (bytes: number) => void): Promise<SplatMesh> {
-  const { url, format, count, bytes } = scene.splats;
+export async function loadSplats(file: SplatFile, onProgress: (bytes: number) => void): Promise<SplatMesh> {
+  const { url, format, count, bytes } = file;
   const response = await fetchBeside(url, "The splat file");
   const reader = response.body?.getReader();
   if (reader === undefined) throw connectionLost();

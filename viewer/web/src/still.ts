@@ -40,7 +40,7 @@ export async function showStill(canvas: HTMLCanvasElement, scene: SceneManifest,
   const view = viewpointOf(camera);
   stage.camera.position.copy(view.position);
   stage.camera.quaternion.copy(view.quaternion);
-  stage.add(await loadSplats(scene, () => {}));
+  stage.add(await loadSplats(scene.splats, () => {}));
   await stage.settle();
   document.body.dataset.ready = "1";
 }
