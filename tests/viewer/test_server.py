@@ -17,7 +17,6 @@ import PIL.Image
 import pytest
 
 from diorama.capture.errors import InputError
-from diorama.render.formats import write_splats
 from diorama.viewer.scene_data import ViewerCamera, ViewerScene
 from diorama.viewer.scene_site import PhotoStore
 from diorama.viewer.server import create_app, listen
