@@ -10,6 +10,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response
 
 from ..jobs import ConflictError
+from ..scene_site import BINARY
 from .services import Id, Studio
 from .uploads import MAX_UPLOAD_BYTES, TooLargeError, Upload
 
@@ -50,7 +51,7 @@ async def upload(studio: Studio, upload: Id) -> Response:
     openapi_extra={
         "requestBody": {
             "required": True,
-            "content": {"application/offset+octet-stream": {"schema": {"type": "string", "format": "binary"}}},
+            "content": {BINARY: {"schema": {"type": "string", "format": "binary"}}},
         }
     },
 )
