@@ -117,6 +117,8 @@ bench: install
 	$(BIN)/python bench/ablation.py
 	$(BIN)/python bench/exports.py
 	$(BIN)/python bench/sets.py
+	$(BIN)/python bench/serve.py
+	$(BIN)/python bench/serve.py --tls
 
 clean:
 	rm -rf $(VENV) build viewer/web/node_modules viewer/web/dist

@@ -71,6 +71,10 @@ class SceneSite:
         self._data = data_files(scene)
         self._photos = PhotoStore(photo_files(scene))
 
+    def splat_files(self) -> list[Path]:
+        """The splat files it serves: the scene's own, or ones in `scratch`."""
+        return list(self._splats.values())
+
     async def answer(self, path: str) -> Response:
         """What is at `path`, relative to the page; 404 for everything that is not part of the scene."""
         if path == "scene.json":

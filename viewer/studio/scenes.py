@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import shutil
-import tempfile
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -29,14 +29,13 @@ Offers = Callable[[str], Mapping[str, str]]
 class _Made:
     stamp: object
     site: SceneSite
-    folder: Path
 
 
 class SceneSites:
     """One `SceneSite` per capture.
 
     Args:
-        scratch: where files that are made for a site lie; what an earlier server left there is deleted.
+        scratch: where files that are made for a site lie, for later servers too.
     """
 
     def __init__(self, library: Library, page: PageFiles, scratch: Path, offers: Offers) -> None:
@@ -46,8 +45,11 @@ class SceneSites:
         self._offers = offers
         self._made: OrderedDict[str, _Made] = OrderedDict()
         self._locks: dict[str, asyncio.Lock] = {}
-        shutil.rmtree(scratch, ignore_errors=True)
-        scratch.mkdir(parents=True)
+        scratch.mkdir(parents=True, exist_ok=True)
+        wanted = {self._folder(info.id) for info in (*library.list(), *library.trash())}
+        for folder in scratch.iterdir():
+            if folder not in wanted:
+                shutil.rmtree(folder, ignore_errors=True)
 
     async def get(self, capture: str) -> SceneSite:
         """The site of a capture as it is now. Raises NotFoundError, or ConflictError while there are no splats."""
@@ -73,17 +75,23 @@ class SceneSites:
 
     def _make(self, capture: str, stamp: object) -> _Made:
         scene = replace(self._library.viewer_scene(capture), server=dict(self._offers(quote(capture, safe=""))))
-        folder = Path(tempfile.mkdtemp(dir=self._scratch))
-        return _Made(stamp, SceneSite(scene, self._page, folder), folder)
+        folder = self._folder(capture)
+        folder.mkdir(exist_ok=True)
+        site = SceneSite(scene, self._page, folder)
+        used = {path.parent for path in site.splat_files()}
+        for old in folder.iterdir():
+            if old not in used:
+                # Of an earlier state. Whoever is in the middle of such a file keeps it: it is open.
+                shutil.rmtree(old, ignore_errors=True)
+        return _Made(stamp, site)
+
+    def _folder(self, capture: str) -> Path:
+        return self._scratch / hashlib.sha256(capture.encode("utf-8", "surrogatepass")).hexdigest()[:24]
 
     def _keep(self, capture: str, made: _Made) -> None:
-        old = [self._made.pop(capture)] if capture in self._made else []
         self._made[capture] = made
         while len(self._made) > KEPT:
-            old.append(self._made.popitem(last=False)[1])
-        for gone in old:
-            # Whoever is in the middle of such a file keeps it: it is open.
-            shutil.rmtree(gone.folder, ignore_errors=True)
+            self._made.popitem(last=False)
 
 
 def _changed(place: Path) -> int | None:
