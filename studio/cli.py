@@ -27,6 +27,7 @@ from .commands_depth import Depth
 from .commands_edit import Edit
 from .commands_export import Export
 from .commands_mesh import Mesh
+from .commands_studio import Studio
 from .console import Console
 from .progress import duration
 
@@ -208,6 +209,7 @@ _NAMES: dict[str, type] = {
     "edit": Edit,
     "render": c.Render,
     "view": c.View,
+    "studio": Studio,
     "demo": c.Demo,
     "doctor": c.Doctor,
     "completion": c.Completion,
@@ -225,6 +227,7 @@ _Commands = (
     | Annotated[Edit, _command("edit")]
     | Annotated[c.Render, _command("render")]
     | Annotated[c.View, _command("view")]
+    | Annotated[Studio, _command("studio")]
     | Annotated[c.Demo, _command("demo")]
     | Annotated[c.Doctor, _command("doctor")]
     | Annotated[c.Completion, _command("completion")]

@@ -61,7 +61,7 @@ def run_ingest(scene: Scene, footage: Sequence[str], config: IngestConfig, *, on
             "imported_poses": made.imported is not None,
         }
 
-    inputs = {"footage": _footage_identity(footage)}
+    inputs = {"footage": _footage_identity(footage, scene.root.resolve())}
     return _run(scene, "ingest", config, inputs, work, resumable=False, on_event=on_event)
 
 
@@ -370,8 +370,11 @@ def _run(
     return Outcome(record, fresh=True)
 
 
-def _footage_identity(footage: Sequence[str]) -> list[list[object]]:
-    """Names, sizes and times of the files meant, so that changed footage is read again; contents are not hashed."""
+def _footage_identity(footage: Sequence[str], root: Path) -> list[list[object]]:
+    """Names, sizes and times of the files meant, so that changed footage is read again; contents are not hashed.
+
+    What lies in the scene folder goes with it when that is moved.
+    """
     found: list[list[object]] = []
     for item in footage:
         path = Path(item)
@@ -382,6 +385,7 @@ def _footage_identity(footage: Sequence[str]) -> list[list[object]]:
         else:
             files = sorted(Path().glob(item)) if not path.is_absolute() else sorted(Path("/").glob(item[1:]))
         for file in files:
-            status = file.stat()
-            found.append([str(file.resolve()), status.st_size, status.st_mtime_ns])
+            status, place = file.stat(), file.resolve()
+            name = place.relative_to(root) if place.is_relative_to(root) else place
+            found.append([str(name), status.st_size, status.st_mtime_ns])
     return found

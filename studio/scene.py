@@ -121,8 +121,11 @@ class Scene:
         return scene
 
     @staticmethod
-    def open(root: Path) -> Scene:
-        """Opens an existing scene and finishes a commit that was cut short."""
+    def open(root: Path, *, only_look: bool = False) -> Scene:
+        """Opens an existing scene and finishes a commit that was cut short.
+
+        only_look: leaves such a commit alone, as another process may be in the middle of it.
+        """
         path = root / "scene.json"
         if not path.is_file():
             what = "is not a Diorama scene (it has no scene.json)" if root.is_dir() else "does not exist"
@@ -145,7 +148,8 @@ class Scene:
             scene = Scene(root, tuple(map(str, value["footage"])), stages, int(value.get("version", 0)))
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(f"{path} is damaged (it lacks {error}); scan into a new folder.") from error
-        scene._recover()
+        if not only_look:
+            scene._recover()
         return scene
 
     def save(self) -> None:

@@ -1,4 +1,4 @@
-"""Names that come from people, made safe as names of files and folders."""
+"""Titles that people give, and folders' names made of them. Names of files: see `viewer.names`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from diorama.capture.errors import InputError
 
 MAX_TITLE = 80
 MAX_SLUG = 48
-MAX_FILE_BYTES = 120
 _RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
 
 
@@ -36,28 +35,4 @@ def unused(name: str, taken: Collection[str]) -> str:
     candidate, number = name, 2
     while candidate.lower() in there:
         candidate, number = f"{name}-{number}", number + 1
-    return candidate
-
-
-def file_name(given: str, taken: Collection[str]) -> str:
-    """A file's name as it was given, without folders and without what trips over other systems; not one of `taken`.
-
-    InputError when no name is left.
-    """
-    base = re.split(r"[/\\]", unicodedata.normalize("NFC", given.encode("utf-8", "replace").decode()))[-1]
-    base = re.sub(r'[<>:"|?*\x00-\x1f\x7f]', "_", base)
-    base = "".join(ch if ch.isprintable() else "_" for ch in base).strip(" .")
-    stem, dot, suffix = base.rpartition(".")
-    if not dot:
-        stem, suffix = base, ""
-    suffix = suffix[:12]
-    stem = stem.encode()[: MAX_FILE_BYTES - len(suffix.encode()) - 8].decode("utf-8", "ignore").strip(" .")
-    if not stem or _RESERVED.fullmatch(stem):
-        stem = f"file_{stem}" if stem else "file"
-    if not base:
-        raise InputError("A file has no name.")
-    there = {t.lower() for t in taken}
-    candidate, number = f"{stem}{dot}{suffix}", 2
-    while candidate.lower() in there:
-        candidate, number = f"{stem}-{number}{dot}{suffix}", number + 1
     return candidate
