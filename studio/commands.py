@@ -306,6 +306,9 @@ class View:
         ),
     ] = None
     version: WantedVersion = None
+    live: Annotated[
+        bool, arg(help="Follow the training that runs in this scene; it may also be started afterwards.")
+    ] = False
     output: OmitArgPrefixes[Output] = dataclasses.field(default_factory=Output)
 
     def run(self, console: Console) -> dict[str, Any]:
@@ -314,7 +317,7 @@ class View:
         scene = Scene.open(self.scene)
         if self.publish is not None:
             return publish_page(scene, self.publish, self.version, console)
-        return serve_page(scene, self.port, self.browser, self.version, console)
+        return serve_page(scene, self, console)
 
 
 @dataclass(frozen=True)

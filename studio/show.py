@@ -5,18 +5,26 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from . import pipeline
 from .console import Console
 from .scene import Scene
 from .versions import find_version, load_posed_scene, load_splats, viewer_scene
 
 if TYPE_CHECKING:
-    from .commands import Render
+    from diorama.viewer.scene_data import ViewerScene
+
+    from .commands import Render, View
 
 
-def serve_page(scene: Scene, port: int | None, browser: bool, version: str | None, console: Console) -> dict[str, Any]:
-    """Serves the scene on 127.0.0.1 until Ctrl-C; the URL with its token is the one line on standard output."""
+def serve_page(scene: Scene, options: View, console: Console) -> dict[str, Any]:
+    """Serves the scene on 127.0.0.1 until Ctrl-C; the URL with its token is the one line on standard output.
+
+    Live, the page follows what is trained in the scene now or later, and shows the result once it is there.
+    """
     import json
+    import tempfile
 
+    from diorama.viewer.live import live_route
     from diorama.viewer.server import serve_scene
 
     def ready(url: str) -> None:
@@ -25,8 +33,38 @@ def serve_page(scene: Scene, port: int | None, browser: bool, version: str | Non
         else:
             console.say(url)
 
-    serve_scene(viewer_scene(scene, find_version(scene, version)), port=port, open_browser=browser, on_ready=ready)
+    how: dict[str, Any] = {"port": options.port, "open_browser": options.browser, "on_ready": ready}
+    if not options.live:
+        serve_scene(viewer_scene(scene, find_version(scene, options.version)), **how)
+        return {"scene": str(scene.root), "stopped": True}
+    with tempfile.TemporaryDirectory(prefix="diorama-live-") as folder:
+        changing = _ChangingScene(scene, Path(folder))
+        serve_scene(changing.now(), again=changing.again, routes=[live_route(scene.root)], **how)
     return {"scene": str(scene.root), "stopped": True}
+
+
+class _ChangingScene:
+    """A scene that is being trained: its points at first, then the splats that training left."""
+
+    def __init__(self, scene: Scene, scratch: Path) -> None:
+        scene.require("pose")
+        self._root, self._scratch, self._shown = scene.root, scratch, ""
+
+    def now(self) -> ViewerScene:
+        from diorama.viewer.live import training_scene, with_live
+
+        scene = Scene.open(self._root)
+        self._shown = self._state(scene)
+        if scene.is_done("train"):
+            return with_live(viewer_scene(scene, find_version(scene, None)))
+        return training_scene(pipeline.load_posed_scene(scene), self._scratch, title=scene.root.resolve().name)
+
+    def again(self) -> ViewerScene | None:
+        return None if self._state(Scene.open(self._root)) == self._shown else self.now()
+
+    @staticmethod
+    def _state(scene: Scene) -> str:
+        return scene.stages["train"].finished_at if scene.is_done("train") else ""
 
 
 def publish_page(scene: Scene, folder: Path, version: str | None, console: Console) -> dict[str, Any]:

@@ -11,9 +11,11 @@ import secrets
 import socket
 import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import anyio
 
 from diorama.capture.errors import InputError
 
@@ -35,13 +37,28 @@ MESSAGE_BYTES = 1 << 20
 """The longest WebSocket message that is taken from a page; none of ours comes near it."""
 
 
-def serve_scene(scene: ViewerScene, *, port: int | None, open_browser: bool, on_ready: Callable[[str], None]) -> None:
+Routes = Callable[["FastAPI"], None]
+"""Adds routes of its own to an application."""
+Again = Callable[[], ViewerScene | None]
+"""Asked whenever the page is opened: the scene to show from now on, or None when it is the same as before."""
+
+
+def serve_scene(
+    scene: ViewerScene,
+    *,
+    port: int | None,
+    open_browser: bool,
+    on_ready: Callable[[str], None],
+    again: Again | None = None,
+    routes: Sequence[Routes] = (),
+) -> None:
     """Serves the page until Ctrl-C.
 
     Args:
         port: the port to use; None takes a free one.
         open_browser: also open the link in the person's browser.
         on_ready: gets the link, token included, once it can be opened.
+        again, routes: see `create_app`.
 
     Raises InputError when the port is taken, the page was not built or the splats cannot be shown.
     """
@@ -49,7 +66,7 @@ def serve_scene(scene: ViewerScene, *, port: int | None, open_browser: bool, on_
     with tempfile.TemporaryDirectory(prefix="diorama-view-") as folder, listen(port) as listener:
         token = secrets.token_urlsafe(32)
         actual_port = int(listener.getsockname()[1])
-        app = create_app(scene, bundle, token=token, port=actual_port, scratch=Path(folder))
+        app = create_app(scene, bundle, token=token, port=actual_port, scratch=Path(folder), again=again, routes=routes)
         url = f"http://{LOOPBACK}:{actual_port}/?token={token}"
         on_ready(url)
         if open_browser:
@@ -100,7 +117,16 @@ def listen(port: int | None, address: str = LOOPBACK) -> socket.socket:
     return listener
 
 
-def create_app(scene: ViewerScene, bundle: Path, *, token: str, port: int, scratch: Path) -> ASGIApp:
+def create_app(
+    scene: ViewerScene,
+    bundle: Path,
+    *,
+    token: str,
+    port: int,
+    scratch: Path,
+    again: Again | None = None,
+    routes: Sequence[Routes] = (),
+) -> ASGIApp:
     """The application behind its guard.
 
     Args:
@@ -108,19 +134,31 @@ def create_app(scene: ViewerScene, bundle: Path, *, token: str, port: int, scrat
         token: the secret of the link.
         port: the port in the Host headers that are accepted.
         scratch: a folder for a converted splat file, kept as long as the application.
+        again: for scenes that change while they are served.
+        routes: what else the application answers, behind the same guard.
     """
-    return Guard(_app(scene, bundle, scratch), Keys(str(port), link=token), port=port)
+    return Guard(_app(scene, bundle, scratch, again, routes), Keys(str(port), link=token), port=port)
 
 
-def _app(scene: ViewerScene, bundle: Path, scratch: Path) -> FastAPI:
+def _app(scene: ViewerScene, bundle: Path, scratch: Path, again: Again | None, routes: Sequence[Routes]) -> FastAPI:
     from fastapi import FastAPI
     from starlette.responses import Response
 
     app = FastAPI(title="Diorama", docs_url=None, redoc_url=None, openapi_url=None)
-    site = SceneSite(scene, PageFiles(bundle_files(bundle)), scratch)
+    for add in routes:
+        add(app)
+    files = PageFiles(bundle_files(bundle))
+    site = SceneSite(scene, files, scratch)
+
+    def renew() -> SceneSite:
+        changed = None if again is None else again()
+        return site if changed is None else SceneSite(changed, files, scratch)
 
     @app.api_route("/{path:path}", methods=["GET", "HEAD"])
     async def page(path: str) -> Response:
+        nonlocal site
+        if path == "" and again is not None:
+            site = await anyio.to_thread.run_sync(renew)
         return await site.answer(path)
 
     return app

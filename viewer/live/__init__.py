@@ -19,5 +19,15 @@ from .address import TrainingAddress, find_training
 from .endpoint import LiveEndpoint
 from .page_client import live_socket
 from .relay import LiveRelay
+from .scene import live_route, training_scene, with_live
 
-__all__ = ["LiveEndpoint", "LiveRelay", "TrainingAddress", "find_training", "live_socket"]
+__all__ = [
+    "LiveEndpoint",
+    "LiveRelay",
+    "TrainingAddress",
+    "find_training",
+    "live_route",
+    "live_socket",
+    "training_scene",
+    "with_live",
+]

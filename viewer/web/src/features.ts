@@ -2,10 +2,11 @@
 //
 // They start in this order, once the first splats are on the canvas. One that fails says so and leaves the rest alone.
 
+import { live } from "./features/live/live";
 import { xr } from "./features/xr/xr";
 import type { Feature, Page } from "./page";
 
-export const features: Feature[] = [xr];
+export const features: Feature[] = [xr, live];
 
 export async function startFeatures(page: Page): Promise<void> {
   for (const feature of features) {

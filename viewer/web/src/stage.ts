@@ -25,6 +25,12 @@ export interface StageOptions {
   readonly isAntialiased: boolean;
 }
 
+/** Spark's pre-blur only widens splats; its blur also takes from their opacity what they gain in area. */
+const blurOf = (isAntialiased: boolean): { preBlurAmount: number; blurAmount: number } => ({
+  preBlurAmount: isAntialiased ? 0 : LOW_PASS,
+  blurAmount: isAntialiased ? MIP_LOW_PASS : 0,
+});
+
 export class Stage {
   readonly renderer: WebGLRenderer;
   readonly spark: SparkRenderer;
@@ -62,9 +68,7 @@ export class Stage {
     this.renderer.setClearColor(new Color(options.background), 1);
     this.spark = new SparkRenderer({
       renderer: this.renderer,
-      // Spark's pre-blur only widens splats; its blur also takes from their opacity what they gain in area.
-      preBlurAmount: options.isAntialiased ? 0 : LOW_PASS,
-      blurAmount: options.isAntialiased ? MIP_LOW_PASS : 0,
+      ...blurOf(options.isAntialiased),
       minAlpha: MIN_ALPHA,
       maxStdDev: options.exact ? FULL_RADIUS : Math.sqrt(8),
       maxPixelRadius: options.exact ? 8192 : 1024,
@@ -84,6 +88,12 @@ export class Stage {
 
   add(object: Object3D): void {
     this.world.add(object);
+    this.invalidate();
+  }
+
+  /** How the splats that are shown from now on were trained: see `SceneManifest`. */
+  setAntialiased(isAntialiased: boolean): void {
+    Object.assign(this.spark, blurOf(isAntialiased));
     this.invalidate();
   }
 
