@@ -7,6 +7,7 @@ training's own thread has time for them, see budget.py; the rest is answered at 
 from __future__ import annotations
 
 import contextlib
+import select
 import socket
 import threading
 import time
@@ -29,7 +30,8 @@ HANDSHAKE_S = 5.0
 IDLE_S = 120.0
 MOST_CONNECTIONS = 8
 NOD_S = 0.1
-"""While paused, how often it is looked whether somebody interrupts."""
+"""How often it is looked whether somebody interrupts a pause, and whether the training has ended."""
+GOODBYE_S = 0.5
 COLUMNS = ("step", "loss", "splats", "psnr_db", "step_ms")
 
 
@@ -92,11 +94,8 @@ class LiveEndpoint:
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         self._refuse_asked()
-        for sock in list(self._connections):
-            with contextlib.suppress(OSError):
-                sock.shutdown(socket.SHUT_RD)  # its thread wakes up and says that this is the end
         for thread in self._threads:
-            thread.join(0.5)
+            thread.join(2 * GOODBYE_S)
 
     # On the training's thread
 
@@ -175,22 +174,39 @@ class LiveEndpoint:
             sock.settimeout(HANDSHAKE_S)
             welcome(sock, self._address.token)
             sock.settimeout(IDLE_S)
-            while self._ended is None:
+            while self._waits_for_request(sock):
                 request = receive(sock)
                 try:
                     header, payload = self._answer(request)
                 except WireError as error:
                     header, payload = {"error": str(error)}, b""
                 sock.sendall(pack(header, payload))
-        except EOFError:
-            if self._ended is not None:
-                with contextlib.suppress(OSError):
-                    sock.sendall(pack({"ended": self._ended}))
-        except (OSError, ValueError):
+            self._say_goodbye(sock)
+        except (OSError, EOFError, ValueError):
             pass  # not one of ours, or gone
         finally:
             self._connections.discard(sock)
             sock.close()
+
+    def _waits_for_request(self, sock: socket.socket) -> bool:
+        """Until something comes; False when the training has ended."""
+        until = time.monotonic() + IDLE_S
+        waiting = select.poll()
+        waiting.register(sock, select.POLLIN)
+        while self._ended is None:
+            if waiting.poll(1000 * NOD_S):
+                return True
+            if time.monotonic() > until:
+                raise TimeoutError
+        return False
+
+    def _say_goodbye(self, sock: socket.socket) -> None:
+        """Says how it ended. Closing before all was read would make the system take that back."""
+        sock.sendall(pack({"ended": self._ended}))
+        sock.shutdown(socket.SHUT_WR)
+        sock.settimeout(GOODBYE_S)
+        while sock.recv(1 << 12):
+            pass
 
     def _answer(self, request: dict[str, Any]) -> Answer:
         kind = request.get("ask")
