@@ -9,6 +9,7 @@ import { Live } from "./live";
 import { Store } from "./store";
 import { hashOf, type Route, routeOf, type Studio, type View } from "./studio";
 import { Uploads } from "./upload/uploads";
+import { CompareView } from "./compare/view";
 import { CaptureView } from "./views/capture";
 import { showPhone } from "./views/phone";
 import { Sidebar } from "./views/sidebar";
@@ -50,9 +51,10 @@ const live = new Live({
 });
 
 function makeView(to: Route): View {
-  const [what = "new", id = ""] = to;
+  const [what = "new", id = "", other = ""] = to;
   if (what === "capture") return new CaptureView(studio, id);
   if (what === "upload" && studio.uploads.get(id) !== null) return new UploadView(studio, id);
+  if (what === "compare") return new CompareView(studio, id, other);
   if (what === "trash") return new TrashView(studio);
   return new StartView(studio, () => void showPhone());
 }

@@ -112,3 +112,10 @@ export interface Report {
 }
 
 export const isActive = (job: Job): boolean => job.state === "queued" || job.state === "running" || job.state === "stopping";
+
+/** How much of the whole job is done, each of its steps counting alike. */
+export function overall(job: Job): number {
+  const stages = job.stages.filter((s) => s.state !== "skipped");
+  if (stages.length === 0) return job.fraction ?? 0;
+  return stages.reduce((sum, s) => sum + (s.state === "done" ? 1 : s.state === "running" ? (s.fraction ?? 0) : 0), 0) / stages.length;
+}

@@ -37,6 +37,7 @@ export async function sendFile(file: Blob, name: string, id: string | null, told
         try {
           return { id: present, offset: await sendSlice(present, file, offset, told.onBytes, signal) };
         } catch (error) {
+          signal.throwIfAborted();
           // The offset that counts is the server's: after a break it may have more, or less, than was sent.
           if (!mayHaveMoved(error)) throw error;
           return await begin(file, name, present);
@@ -72,6 +73,7 @@ async function patiently<T>(work: () => Promise<T>, told: Sending, signal: Abort
     signal.throwIfAborted();
     try {
       const result = await work();
+      signal.throwIfAborted();
       told.onReachable(true);
       return result;
     } catch (error) {
@@ -108,7 +110,10 @@ function sendSlice(id: string, file: Blob, offset: number, onBytes: (bytes: numb
     request.open("PATCH", `api/uploads/${part(id)}`);
     request.setRequestHeader("Upload-Offset", String(offset));
     request.setRequestHeader("Content-Type", "application/offset+octet-stream");
-    request.upload.onprogress = (event) => onBytes(offset + event.loaded);
+    request.upload.onprogress = (event) => {
+      // An aborted request ends with one more, of no bytes.
+      if (!signal.aborted) onBytes(offset + event.loaded);
+    };
     request.onload = () =>
       end(() => {
         if (request.status >= 200 && request.status < 300) done(newOffset(request, offset));

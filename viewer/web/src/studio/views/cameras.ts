@@ -49,6 +49,7 @@ export class CameraCanvas {
     this.element.className = "camera-canvas";
     this.element.tabIndex = 0;
     this.element.setAttribute("role", "img");
+    this.element.setAttribute("aria-label", "No cameras are found yet");
     this.element.addEventListener("pointerdown", (event) => {
       this.held = true;
       this.element.setPointerCapture(event.pointerId);

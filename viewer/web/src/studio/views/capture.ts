@@ -6,7 +6,7 @@ import { confirm, dialog, prompt, toast } from "../dialog";
 import { fill, h, say } from "../elements";
 import { icon } from "../icons";
 import { hashOf, type Studio, type View } from "../studio";
-import { type Capture, isActive, type Job } from "../types";
+import { type Capture, isActive, type Job, overall } from "../types";
 import { count, duration, percent, size, timeLeft, when } from "../words";
 import { Exports } from "./exports";
 import { Gallery } from "./gallery";
@@ -262,12 +262,4 @@ function nowText(job: Job): string {
     case "done":
       return `Done in ${duration(job.seconds)}`;
   }
-}
-
-/** How much of the whole job is done: its own word, else stages counted. */
-function overall(job: Job): number {
-  const stages = job.stages.filter((s) => s.state !== "skipped");
-  if (stages.length === 0) return job.fraction ?? 0;
-  const done = stages.reduce((sum, s) => sum + (s.state === "done" ? 1 : s.state === "running" ? (s.fraction ?? 0) : 0), 0);
-  return done / stages.length;
 }

@@ -49,8 +49,9 @@ export class Options {
         hidden: true,
         onsubmit: (event: Event) => {
           event.preventDefault();
-          if (this.complete()) onStart();
+          onStart();
         },
+        oninput: () => this.check(),
       },
       h("div.field", null, h("label", { htmlFor: "scan-title" }, "Name"), this.name),
       this.presets,
@@ -82,6 +83,7 @@ export class Options {
       fill(select, ...photos.map((p) => h("option", { value: p }, p)));
       select.value = photos.includes(before) ? before : (first ?? "");
     }
+    this.check();
   }
 
   plan(): Plan {
@@ -92,10 +94,9 @@ export class Options {
     return { title: this.name.value.trim(), preset: chosenPreset(this.element, "preset"), options };
   }
 
-  /** Whether what was filled in makes sense; says so beside the field where it does not. */
-  private complete(): boolean {
+  /** Two ends of a distance are two photos; the browser says so beside the field. */
+  private check(): void {
     const same = this.metres.value !== "" && !this.distance.hidden && this.from.value === this.to.value;
     this.to.setCustomValidity(same ? "Choose two different photos." : "");
-    return this.element.reportValidity();
   }
 }

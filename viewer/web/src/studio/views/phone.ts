@@ -24,7 +24,7 @@ export async function showPhone(): Promise<void> {
         h("li", null, "Point its camera at the code and open the link."),
         h("li", null, "The phone warns once, because this computer vouches for itself: choose to go on."),
       ),
-      h("p.link", null, h("a", { href: invitation.url }, invitation.url.replace(/\?.*$/, ""))),
+      h("p.link", null, invitation.url.replace(/\?.*$/, "")),
       left,
     ),
   );

@@ -4,9 +4,9 @@ import { thumbnailUrl } from "../actions";
 import { fill, h, keyed, say } from "../elements";
 import { icon, type IconName } from "../icons";
 import { hashOf, type Route, type Studio } from "../studio";
-import { type Capture, isActive, type Job } from "../types";
+import { type Capture, isActive, type Job, overall } from "../types";
 import type { Upload } from "../upload/uploads";
-import { percent, size, timeLeft, when } from "../words";
+import { percent, size, when } from "../words";
 
 interface Row {
   key: string;
@@ -58,7 +58,7 @@ export class Sidebar {
       route: ["capture", capture.id],
       title: capture.title,
       text: captureText(capture, job),
-      fraction: job === null ? null : (job.fraction ?? 0),
+      fraction: job === null ? null : overall(job),
       tone: job !== null ? "busy" : bad ? "bad" : capture.scene !== null ? "good" : "calm",
       picture: thumbnailUrl(capture),
       mark: "scene",
@@ -70,8 +70,8 @@ function captureText(capture: Capture, job: Job | null): string {
   if (job !== null) {
     if (job.state === "queued") return "Waiting for its turn";
     if (job.state === "stopping") return "Stopping …";
-    const left = timeLeft(job.time_left_s);
-    return left === "" ? `${job.title} ${percent(job.fraction)}` : `${percent(job.fraction)} · ${left}`;
+    const stage = job.stages.find((s) => s.state === "running");
+    return [stage?.title ?? job.title, percent(stage?.fraction)].filter((t) => t !== "").join(" ");
   }
   const state = { new: "New", waiting: "Waiting", working: "Working", stopped: "Stopped", failed: "Failed", ready: "" }[capture.state];
   return [state, size(capture.bytes), when(capture.created)].filter((t) => t !== "").join(" · ");

@@ -1,14 +1,17 @@
 // A new scan: drop footage, say how it is to be made, go.
 
-import { fill, h, say } from "../elements";
+import { thumbnailUrl } from "../actions";
+import { fill, h, keyed, say } from "../elements";
 import { toast } from "../dialog";
 import { icon } from "../icons";
-import type { Studio, View } from "../studio";
+import { hashOf, type Studio, type View } from "../studio";
 import { ACCEPT, type Choice, choose, type Found, fromDrop, fromPicker, kindOf } from "../upload/footage";
 import { count, size, titleOf } from "../words";
 import { Options } from "./options";
+import { tips } from "./tips";
 
 const SHOWN = 11;
+const RECENT = 6;
 
 /** The big drop zone; what is dropped turns it into a tray with the options below. */
 export class StartView implements View {
@@ -20,6 +23,8 @@ export class StartView implements View {
   private readonly problem = h("p.problem", { role: "alert", hidden: true });
   private readonly options: Options;
   private readonly heading = h("header.start-head", null, h("h1", null, "Turn footage into a place"), h("p", null, "A slow walk around with a phone, or overlapping photos, is all it takes."));
+  private readonly recent = h("section.recent", { "aria-label": "Scenes" });
+  private readonly tips = tips();
   private urls: string[] = [];
   private depth = 0;
 
@@ -48,11 +53,23 @@ export class StartView implements View {
       h("p.zone-small", null, "MP4, MOV, MKV, WebM · JPEG, HEIC, PNG, TIFF, RAW"),
     );
     this.options = new Options(() => this.start(), () => this.clear());
-    this.element = h("section.start", null, this.heading, this.zone, this.problem, this.tray, this.options.element, files, folder);
+    this.element = h("section.start", null, this.heading, this.zone, this.problem, this.tray, this.options.element, this.recent, this.tips, files, folder);
     this.listen();
+    this.update();
   }
 
-  update(): void {}
+  update(): void {
+    const ready = this.studio.store.captures.filter((c) => c.scene !== null && c.thumbnail !== null).slice(0, RECENT);
+    this.recent.hidden = ready.length === 0 || this.found.length > 0;
+    this.tips.hidden = ready.length > 0 || this.found.length > 0;
+    keyed(
+      this.recent,
+      ready,
+      (c) => `${c.id} ${c.changed}`,
+      (c) => h("a.recent-item", { href: hashOf(["capture", c.id]) }, h("img", { src: thumbnailUrl(c), alt: "", loading: "lazy", decoding: "async" }), h("span", null, c.title)),
+      (element, c) => say(element.querySelector("span") as Element, c.title),
+    );
+  }
 
   leave(): void {
     this.dropUrls();
@@ -104,6 +121,7 @@ export class StartView implements View {
     this.zone.classList.toggle("small", some);
     this.tray.hidden = !some;
     this.fillTray();
+    this.update();
     this.options.show(some, choice.problem === null, this.found.map((f) => f.path), titleOf(this.found.map((f) => f.path)));
   }
 
