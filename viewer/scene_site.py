@@ -17,6 +17,7 @@ from diorama.capture.errors import InputError
 
 from .bundle import INDEX
 from .files import CACHE_ASK, CACHE_FOREVER, CACHE_NEVER, NOT_HERE, FileAnswer
+from .packed import PackedFiles, PageAnswer
 from .scene_data import ViewerCamera, ViewerScene, data_files, manifest, photo_files
 from .splat_files import page_splats
 
@@ -44,6 +45,7 @@ class PageFiles:
     def __init__(self, files: Mapping[str, Path], index: str = INDEX) -> None:
         self._files = files
         self._index = index
+        self._packed = PackedFiles()
 
     def answer(self, path: str) -> Response | None:
         """The file of that name, or None. "" is the page."""
@@ -53,7 +55,7 @@ class PageFiles:
             return None
         is_hashed = name.startswith("assets/")
         kind = MEDIA_TYPES.get(file.suffix, BINARY)
-        return FileAnswer(file, media_type=kind, cache=CACHE_FOREVER if is_hashed else CACHE_NEVER)
+        return PageAnswer(file, self._packed, media_type=kind, cache=CACHE_FOREVER if is_hashed else CACHE_NEVER)
 
 
 class SceneSite:

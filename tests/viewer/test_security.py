@@ -169,8 +169,9 @@ def test_no_path_leaves_its_place(studio: Studio, path: str) -> None:
 def test_odd_requests_are_refused(studio: Studio) -> None:
     own = f"Host: 127.0.0.1:{studio.port}\r\nCookie: {studio.cookie}\r\nOrigin: {studio.origin}\r\n"
     chunks = "5\r\nhello\r\n0\r\n\r\n"
+    both = f"POST /api/uploads HTTP/1.1\r\n{own}Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n{chunks}"
+    assert b" 400 " in raw(studio, both.encode()), "which of the two is the length?"
     for lines in (
-        f"POST /api/uploads HTTP/1.1\r\n{own}Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n{chunks}",
         f"POST /api/uploads HTTP/1.1\r\n{own}Content-Length: 5\r\nContent-Length: 50\r\n\r\nhello",
         f"POST /api/uploads HTTP/1.1\r\n{own}Content-Length: -5\r\n\r\nhello",
         f"POST /api/uploads HTTP/1.1\r\n{own}Content-Length: 5x\r\n\r\nhello",

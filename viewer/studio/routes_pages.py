@@ -83,7 +83,7 @@ async def scene(studio: Studio, capture: Id, path: AnyPath) -> Response:
     return await (await studio.scenes.get(capture)).answer(path)
 
 
-@router.get("/{path:path}", include_in_schema=False)
+@router.api_route("/{path:path}", methods=["GET", "HEAD"], include_in_schema=False)
 async def page(studio: Studio, path: str) -> Response:
     """The studio's page; last, since it takes every path."""
     return studio.page.answer(path) or not_here()
