@@ -1,18 +1,18 @@
-"""The studio's page under test: a server that can be stopped and started again, and jobs that a test tells what to show."""
+"""The studio's page under test: a server that goes and comes back, and jobs that a test tells what to show."""
 
 from __future__ import annotations
 
 import io
 import json
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from diorama.viewer.jobs import CaptureInfo, Comparison, Job, Picture, PictureKind, StageProgress
+from diorama.viewer.jobs import CaptureInfo, Comparison, Job, JobRequest, Picture, PictureKind, StageProgress
 from diorama.viewer.keys import Keys
 from diorama.viewer.server import listen, web_server
 from diorama.viewer.studio.app import create_studio_app
@@ -20,6 +20,7 @@ from diorama.viewer.studio.app import create_studio_app
 from .conftest import TOKEN, Tab
 from .studio_doubles import MemoryJobs, MemoryLibrary
 
+NewTab = Callable[..., Tab]
 STAGES = (("ingest", "Reading footage"), ("pose", "Finding cameras"), ("train", "Training"), ("evaluate", "Measuring"))
 
 
@@ -142,8 +143,58 @@ def camera_map(count: int, total: int) -> bytes:
         {
             "registered": count,
             "total": total,
-            "cameras": [{"name": f"{i}.jpg", "position": p.tolist(), "forward": (-p).tolist()} for i, p in enumerate(places)],
+            "cameras": [
+                {"name": f"{i}.jpg", "position": p.tolist(), "forward": (-p).tolist()} for i, p in enumerate(places)
+            ],
             "points": [[0.1, 0.2, 0.0], [0.0, -0.2, 0.1]],
             "colors": [[255, 90, 90], [90, 255, 90]],
         }
     ).encode()  # fmt: skip
+
+
+def text(tab: Tab, selector: str) -> str:
+    return str(tab.page.inner_text(selector))
+
+
+def press(tab: Tab, name: str) -> None:
+    """The button of exactly this name; with a dialog open only those in it can be."""
+    tab.page.get_by_role("button", name=name, exact=True).click()
+
+
+def until_text(tab: Tab, selector: str, part: str) -> None:
+    """Until it can be seen and says so; what is hidden still has its old words."""
+    tab.wait(f"((e) => e?.checkVisibility() && e.innerText.includes({part!r}))(document.querySelector({selector!r}))")
+
+
+def options_of(desk: Desk) -> dict[str, Any]:
+    return dict(desk.jobs.list()[0].options)
+
+
+def add_working(desk: Desk) -> tuple[str, str]:
+    """(capture, job) of a scan that has begun."""
+    capture = desk.library.add("Old mill", "working")
+    job = desk.jobs.submit(JobRequest(capture.id, "scan", {"preset": "standard"}))
+    desk.jobs.reach(job.id, 0, 0.25, detail="looked at IMG_7.jpg", time_left_s=180.0)
+    return capture.id, job.id
+
+
+REPORT = """{"verdict": {"level": "good", "sentences": ["Good: this scan can be used as it is."],
+ "findings": [{"severity": "note", "what": "The true size is not known.", "do": "Measure one distance."}]},
+ "frames": {"given": 9, "chosen": 8, "registered": 7}, "world": {"is_metric": false},
+ "splats": {"count": 1234, "held_out": {"psnr_db": 29.51, "ssim": 0.87}}, "timings_s": {"pose": 60, "train": 30}}"""
+
+
+def add_ready(desk: Desk) -> str:
+    """The id of a capture that is done, with a report, a thumbnail and files, without a scene."""
+    capture = desk.library.add(
+        "Old mill", "ready", is_ready=True, has_report=True, has_thumbnail=True, size_bytes=5_000_000
+    )
+    folder = desk.library.folder(capture.id)
+    (folder / "report").mkdir()
+    (folder / "report" / "report.json").write_text(REPORT)
+    (folder / "report" / "index.html").write_text("<title>Report</title><p>The whole report</p>")
+    (folder / "thumbnail.jpg").write_bytes(jpeg())
+    (folder / "exports" / "unreal").mkdir(parents=True)
+    (folder / "exports" / "mill.ply").write_bytes(b"ply" * 5000)
+    (folder / "exports" / "unreal" / "read me.txt").write_bytes(b"how to")
+    return capture.id
