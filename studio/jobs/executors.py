@@ -59,7 +59,7 @@ class Executor(Protocol):
 
 
 class LocalExecutor:
-    """One process on this machine for each job, in a session of its own, a little less urgent than the server."""
+    """One process on this machine for each job, in a session of its own."""
 
     name = "local"
 

@@ -1,7 +1,7 @@
 """The job table: rows of jobs and their latest events in one SQLite file, which only the studio's process writes.
 
 Every change is one transaction (WAL), so a kill at any moment leaves the table as before it or after it. Event numbers
-begin at the tenth of a second in which the table was made: a table that had to be made anew still counts upwards for
+begin at the millisecond in which the table was made: a table that had to be made anew still counts upwards for
 pages that remember a number of the old one.
 """
 
@@ -114,7 +114,7 @@ class JobTable:
             raise InputError(f"{self._path} was written by a newer Diorama (format {schema}); update Diorama.")
         if schema == 0:
             self._connection.executescript(f"BEGIN; {_TABLES} PRAGMA user_version = {SCHEMA}; COMMIT;")
-            run("INSERT INTO sqlite_sequence (name, seq) VALUES ('events', ?)", (int(10 * time.time()),))
+            run("INSERT INTO sqlite_sequence (name, seq) VALUES ('events', ?)", (int(1000 * time.time()),))
         elif run("PRAGMA quick_check(1)").fetchone() != ("ok",):
             raise sqlite3.DatabaseError("quick_check")
         self.rows()  # a row that cannot be read is damage as well
@@ -129,16 +129,13 @@ class JobTable:
         with self._lock:
             try:
                 self._connection.execute("BEGIN IMMEDIATE")
-                try:
-                    yield
-                except BaseException:
-                    self._connection.execute("ROLLBACK")
-                    raise
+                yield
                 self._connection.execute("COMMIT")
             except sqlite3.OperationalError as error:
-                with contextlib.suppress(sqlite3.Error):
-                    self._connection.execute("ROLLBACK")
                 raise self._problem(error) from error
+            finally:
+                if self._connection.in_transaction:  # SQLite itself takes back what found no room
+                    self._connection.execute("ROLLBACK")
 
     def rows(self, capture: str | None = None, *, active: bool = False) -> list[Row]:
         """All jobs, or those of one capture, or those that wait or run; the newest first."""
