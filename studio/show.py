@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from . import pipeline
 from .console import Console
 from .scene import Scene
-from .versions import find_version, load_posed_scene, load_splats, viewer_scene
+from .versions import SceneVersions, find_version, load_posed_scene, load_splats, viewer_scene
 
 if TYPE_CHECKING:
     from diorama.viewer.scene_data import ViewerScene
@@ -35,12 +35,24 @@ def serve_page(scene: Scene, options: View, console: Console) -> dict[str, Any]:
 
     how: dict[str, Any] = {"port": options.port, "open_browser": options.browser, "on_ready": ready}
     if not options.live:
-        serve_scene(viewer_scene(scene, find_version(scene, options.version)), **how)
+        with tempfile.TemporaryDirectory(prefix="diorama-versions-") as folder:
+            _serve_editable(scene, options.version, Path(folder), how)
         return {"scene": str(scene.root), "stopped": True}
     with tempfile.TemporaryDirectory(prefix="diorama-live-") as folder:
         changing = _ChangingScene(scene, Path(folder))
         serve_scene(changing.now(), again=changing.again, routes=[live_route(scene.root)], **how)
     return {"scene": str(scene.root), "stopped": True}
+
+
+def _serve_editable(scene: Scene, wanted: str | None, scratch: Path, how: dict[str, Any]) -> None:
+    from diorama.viewer.bundle import bundle_files, require_bundle
+    from diorama.viewer.scene_site import PageFiles
+    from diorama.viewer.server import serve_scene
+    from diorama.viewer.version_sites import API, version_routes, with_offers
+
+    version = find_version(scene, wanted)
+    routes = version_routes(SceneVersions(scene.root), PageFiles(bundle_files(require_bundle())), scratch)
+    serve_scene(with_offers(viewer_scene(scene, version), API, version.number), routes=[routes], **how)
 
 
 class _ChangingScene:

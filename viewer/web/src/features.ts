@@ -2,11 +2,12 @@
 //
 // They start in this order, once the first splats are on the canvas. One that fails says so and leaves the rest alone.
 
+import { edit } from "./features/edit/edit";
 import { live } from "./features/live/live";
 import { xr } from "./features/xr/xr";
 import type { Feature, Page } from "./page";
 
-export const features: Feature[] = [xr, live];
+export const features: Feature[] = [xr, live, edit];
 
 export async function startFeatures(page: Page): Promise<void> {
   for (const feature of features) {
