@@ -73,7 +73,7 @@ def splat_views(scene: PosedScene, splats: Splats, config: FusionConfig, on_even
     """
     from diorama.render.outputs import outputs
 
-    looks = [look for frame in chosen_frames(scene, config.views) for look in _looks(scene, frame, config.depth_px)]
+    looks = [look for frame in chosen_frames(scene, config.views) for look in camera_looks(scene, frame, config.depth_px)]
     for done, (name, camera, pose) in enumerate(looks, start=1):
         drawn = outputs(splats, camera, pose)
         assert drawn.median_depth is not None
@@ -112,7 +112,9 @@ def map_views(
         on_event(Progressed(STAGE, done + 1, len(keep), "reading depth maps"))
 
 
-def _looks(scene: PosedScene, frame: Frame, size_px: int) -> list[tuple[str, Camera, Pose]]:
+def camera_looks(scene: PosedScene, frame: Frame, size_px: int) -> list[tuple[str, Camera, Pose]]:
+    """Names, pinholes of at most `size_px` and `cam_from_world` that show what a frame's camera saw: one, or the six
+    sides of a cube for a panorama."""
     taken, pose = scene.camera(frame), scene.cam_from_world[frame.name]
     if taken.lens != "equirectangular":
         return [(frame.name, view_camera(taken, size_px, "straight"), pose)]
