@@ -46,10 +46,13 @@ def judge(
     coverage: Coverage | None = None,
     evaluation: Evaluation | None = None,
     thresholds: Thresholds | None = None,
+    *,
+    advice: Iterable[Finding] = (),
 ) -> Verdict:
     """The verdict from whatever is known so far; every argument but the first widens it.
 
     coverage: of the levelled scene, as `level_scene` gives it, when it has been measured already.
+    advice: more findings, in the scene's own world.
     """
     limits = thresholds or Thresholds()
     turn = np.eye(3)
@@ -68,7 +71,7 @@ def judge(
         findings += checks.check_world(scene)
         if evaluation is not None:
             findings += checks.check_held_out(scene, coverage, evaluation, limits)
-    findings = [_turned_back(f, turn) for f in findings]
+    findings = [*(_turned_back(f, turn) for f in findings), *advice]
     findings.sort(key=lambda f: _ORDER[f.severity])
     level = _level(findings) if scene is not None or _has(findings, "reshoot") else None
     return Verdict(level, _headline(level, capture, scene, evaluation), tuple(findings))

@@ -27,6 +27,7 @@ from .commands_depth import Depth
 from .commands_edit import Edit
 from .commands_export import Export
 from .commands_mesh import Mesh
+from .commands_reshoot import Reshoot
 from .commands_studio import Studio
 from .console import Console
 from .progress import duration
@@ -204,6 +205,7 @@ _NAMES: dict[str, type] = {
     "train": c.Train,
     "mesh": Mesh,
     "evaluate": c.Evaluate,
+    "reshoot": Reshoot,
     "export": Export,
     "convert": Convert,
     "edit": Edit,
@@ -222,6 +224,7 @@ _Commands = (
     | Annotated[c.Train, _command("train")]
     | Annotated[Mesh, _command("mesh")]
     | Annotated[c.Evaluate, _command("evaluate")]
+    | Annotated[Reshoot, _command("reshoot")]
     | Annotated[Export, _command("export")]
     | Annotated[Convert, _command("convert")]
     | Annotated[Edit, _command("edit")]

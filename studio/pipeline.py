@@ -23,14 +23,18 @@ if TYPE_CHECKING:
     from diorama.reconstruct.depth.stage import DepthSettings, NetworkFile
     from diorama.reconstruct.evaluate import EvaluateConfig, Evaluation
     from diorama.reconstruct.poses import PoseConfig
+    from diorama.reconstruct.reshoot import ReshootPlan, SavedPlan
     from diorama.reconstruct.train import TrainConfig
     from diorama.render.splats import Splats
     from diorama.viewer.report import ReportInputs
 
-RECIPES: dict[StageName, int] = {"ingest": 1, "pose": 1, "depth": 1, "train": 1, "mesh": 1, "evaluate": 1}
+RECIPES: dict[StageName, int] = {"ingest": 1, "pose": 1, "depth": 1, "train": 1, "mesh": 1, "evaluate": 2}
 """Raised when a stage's own code changes what it makes of the same input, so that old results are made anew."""
 
 UNLIMITED_PX = 1 << 20
+
+RESHOOT = "reshoot"
+"""The folder in `report/` of what to photograph again."""
 
 EXPORT_FORMATS = ("ply", "spz", "splat")
 
@@ -176,15 +180,19 @@ def _take_up(scene: Scene, out: Path) -> None:
 
 
 def run_evaluate(scene: Scene, config: EvaluateConfig, *, on_event: OnEvent = ignore) -> Outcome:
-    """Held-out views measured; the report with pictures into `report/`."""
+    """Held-out views measured, and where to reshoot; the report with pictures into `report/`."""
     from diorama.reconstruct.evaluate import evaluate_splats, save_evaluation
+    from diorama.reconstruct.reshoot import plan_reshoot, save_plan
 
     record = scene.require("train")
 
     def work(out: Path, tell: OnEvent) -> dict[str, Any]:
-        posed = load_posed_scene(scene)
-        evaluation = evaluate_splats(posed, load_splats(scene), record.result["held_out"], config, on_event=tell)
+        posed, splats, held_out = load_posed_scene(scene), load_splats(scene), record.result["held_out"]
+        evaluation = evaluate_splats(posed, splats, held_out, config, on_event=tell)
         save_evaluation(evaluation, out)
+        plan = plan_reshoot(posed, splats, held_out=held_out, on_event=tell)
+        if plan is not None:
+            save_plan(plan, out / RESHOOT, record.fingerprint)
         return {"psnr_db": evaluation.psnr_db, "ssim": evaluation.ssim, "lpips": evaluation.lpips}
 
     return _run(scene, "evaluate", config, {}, work, resumable=False, on_event=on_event)
@@ -216,6 +224,41 @@ def run_report(scene: Scene) -> Path:
     return write_report(report_inputs(scene), folder)
 
 
+def run_reshoot(scene: Scene, proposals: int, *, on_event: OnEvent = ignore) -> ReshootPlan | None:
+    """Where to reshoot, made anew into `report/reshoot/`; None when the cameras see nothing."""
+    from diorama.reconstruct.reshoot import ReshootConfig, plan_reshoot, save_plan
+
+    record = scene.require("train")
+    config = ReshootConfig(proposals=proposals)
+    plan = plan_reshoot(
+        load_posed_scene(scene), load_splats(scene), config, held_out=record.result["held_out"], on_event=on_event
+    )
+    if plan is not None:
+        save_plan(plan, scene.folder("evaluate") / RESHOOT, record.fingerprint)
+    return plan
+
+
+def load_reshoot(scene: Scene) -> SavedPlan | None:
+    """Where to reshoot, as long as it speaks of the present splats."""
+    from diorama.capture.errors import InputError
+    from diorama.reconstruct.reshoot import load_plan
+
+    if "train" not in current_stages(scene):
+        return None
+    try:
+        plan = load_plan(scene.folder("evaluate") / RESHOOT)
+    except InputError:
+        return None  # it is made anew by the next evaluation; a report must not fail for it
+    return plan if plan is not None and plan.made_from == scene.stages["train"].fingerprint else None
+
+
+def coverage_file(scene: Scene) -> Path | None:
+    """The page's file of where to reshoot, as long as it speaks of the present splats."""
+    from diorama.reconstruct.reshoot import FILE
+
+    return None if load_reshoot(scene) is None else scene.folder("evaluate") / RESHOOT / FILE
+
+
 def report_inputs(scene: Scene) -> ReportInputs:
     """What the report tells, from the folders of the stages that are done and fit together."""
     from diorama.reconstruct.depth.stage import read_record
@@ -235,6 +278,7 @@ def report_inputs(scene: Scene) -> ReportInputs:
         mesh=_mesh_summary(scene, current),
         mesh_folder=scene.folder("mesh"),
         evaluation=evaluation,
+        reshoot=load_reshoot(scene),
         exports={
             name: made
             for name, made in load_exports(scene).items()

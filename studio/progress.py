@@ -19,6 +19,7 @@ TITLES = {
     "train": "Training splats",
     "mesh": "Making the mesh",
     "evaluate": "Measuring quality",
+    "reshoot": "Finding weak places",
     "export": "Writing files",
     "convert": "Converting",
     "render": "Rendering",

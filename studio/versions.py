@@ -154,7 +154,10 @@ def viewer_scene(scene: Scene, version: Version) -> ViewerScene:
     from diorama.viewer.scene_data import viewer_scene as of
 
     posed, splats = load_posed_scene(scene, version), splats_path(scene, version)
-    return of(posed, splats, title=scene.root.resolve().name)
+    shown = of(posed, splats, title=scene.root.resolve().name)
+    # What was measured is where the original is.
+    coverage = None if version.moves else pipeline.coverage_file(scene)
+    return dataclasses.replace(shown, coverage=coverage)
 
 
 def save_version(scene: Scene, operations: Sequence[Operation], parent: Version, name: str = "") -> Version:

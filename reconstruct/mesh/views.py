@@ -73,7 +73,9 @@ def splat_views(scene: PosedScene, splats: Splats, config: FusionConfig, on_even
     """
     from diorama.render.outputs import outputs
 
-    looks = [look for frame in chosen_frames(scene, config.views) for look in camera_looks(scene, frame, config.depth_px)]
+    looks = [
+        look for frame in chosen_frames(scene, config.views) for look in camera_looks(scene, frame, config.depth_px)
+    ]
     for done, (name, camera, pose) in enumerate(looks, start=1):
         drawn = outputs(splats, camera, pose)
         assert drawn.median_depth is not None

@@ -13,16 +13,23 @@
 """
 
 from .config import ReshootConfig
+from .pictures import KIND_COLOURS
 from .plan import Proposal, ReshootPlan, Survey, plan_reshoot, survey_scene
 from .quality import WORDS, Kind
+from .store import FILE, SavedPlan, load_plan, save_plan
 
 __all__ = [
+    "FILE",
+    "KIND_COLOURS",
     "WORDS",
     "Kind",
     "Proposal",
     "ReshootConfig",
     "ReshootPlan",
+    "SavedPlan",
     "Survey",
+    "load_plan",
     "plan_reshoot",
+    "save_plan",
     "survey_scene",
 ]

@@ -47,7 +47,7 @@ def thumbnail(plan: ReshootPlan, proposal: Proposal, size_px: int = 480) -> byte
     points = pose.inverse().apply(pixel_plane(camera) * np.maximum(depth, 1e-6)[..., None])
     sample = plan.surface.at(points)
     kind = np.where(sample >= 0, plan.kinds[sample], int(Kind.WELL))
-    kind[depth <= 0] = Kind.NEVER
+    kind[(depth <= 0) | ((sample < 0) & _away_from_surface(plan, points))] = Kind.NEVER
     kind[_unknown_before(plan, proposal, pose, depth)] = Kind.NEVER
     for value, colour in KIND_COLOURS.items():
         if value != Kind.WELL:
@@ -56,6 +56,19 @@ def thumbnail(plan: ReshootPlan, proposal: Proposal, size_px: int = 480) -> byte
     out = io.BytesIO()
     Image.fromarray(np.ascontiguousarray(picture.astype(np.uint8)), "RGB").save(out, "JPEG", quality=JPEG_QUALITY)
     return out.getvalue()
+
+
+def _away_from_surface(plan: ReshootPlan, points: npt.NDArray[np.float64]) -> Bools:
+    """(h, w): within the grid, but not beside any surface that a camera saw: something that training made up."""
+    from scipy.ndimage import binary_dilation
+
+    grid = plan.surface.grid
+    near = np.zeros(grid.size, bool)
+    near[plan.surface.cells] = True
+    near = binary_dilation(near.reshape(grid.shape), np.ones((3, 3, 3), bool), iterations=2).reshape(-1)
+    flat, inside = grid.index(points)
+    away: Bools = inside & ~near[flat]
+    return away
 
 
 def _unknown_before(plan: ReshootPlan, proposal: Proposal, pose: Pose, depth: npt.NDArray[np.float32]) -> Bools:
@@ -77,4 +90,5 @@ def _unknown_before(plan: ReshootPlan, proposal: Proposal, pose: Pose, depth: np
             continue
         reach = max(1, int(0.5 * plan.surface.grid.cell * look.camera.fx / z[index]))
         mask[max(0, r - reach) : r + reach + 1, max(0, c - reach) : c + reach + 1] = True
-    return binary_closing(mask, iterations=2)
+    closed: Bools = binary_closing(mask, iterations=2)
+    return closed

@@ -1,4 +1,4 @@
-"""Where somebody could stand for another photo: near the way that was walked or flown, at its heights, in free space."""
+"""Where one could stand for another photo: near the way that was walked or flown, at its heights, in free space."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def _walk(points: Array, cameras: Array, surface: Surface, step: float) -> Array
 
     nodes = np.concatenate([points, cameras])
     pairs = cKDTree(nodes).query_pairs(step, output_type="ndarray")
-    near, at = cKDTree(points).query(cameras)
+    _, at = cKDTree(points).query(cameras)
     pairs = np.concatenate([pairs, np.column_stack([at, len(points) + np.arange(len(cameras))])])
     blocked = _blocked(nodes[pairs[:, 0]], nodes[pairs[:, 1]], surface)
     pairs = pairs[~blocked]

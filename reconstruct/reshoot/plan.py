@@ -31,8 +31,7 @@ class Proposal:
 
     cam_from_world: where, in the scene's own world; `camera`: the lens that most photos were taken with, a pinhole.
     gain: how much it adds, in samples brought from unseen to well seen. target_in_world: the middle of what is weak.
-    reason: in words. near: the photo whose place the words start from is named in them; `photos`: that one's name and
-    others that the words name. shares: of the gain, by what is wrong.
+    reason: in words. shares: of the gain, by what is wrong with the surfaces.
     """
 
     cam_from_world: Pose
@@ -62,11 +61,10 @@ class ReshootPlan:
     seconds: float
 
     @property
-    def known_shares(self) -> dict[Kind, float]:
-        """Of the surface that cameras saw, by kind; `NEVER` is the unknown beside it, by the same measure."""
-        weight = self.weights * np.where(self.surface.is_known, 1.0, 1.0)
-        total = max(float(weight.sum()), 1e-12)
-        return {kind: float(weight[self.kinds == kind].sum()) / total for kind in Kind}
+    def shares(self) -> dict[Kind, float]:
+        """Of the surface, the unknown beside it counted in: how much is of each kind, by weight."""
+        total = max(float(self.weights.sum()), 1e-12)
+        return {kind: float(self.weights[self.kinds == kind].sum()) / total for kind in Kind}
 
 
 @dataclass(frozen=True, eq=False)
@@ -177,10 +175,8 @@ def describe(survey: Survey, choice: Choice, kinds: Ints) -> Proposal:
     lonely = rows[kinds[rows] == Kind.ONE]
     only = names[int(survey.quality.sees[lonely].sum(0).argmax())] if len(lonely) else None
     area = len(rows) * surface.grid.cell**2
-    reason = explain(
-        level.scene, survey.looks, choice.cam_from_level, target, {k: s for k, s in shares.items() if s > 0}, only,
-        area, survey.lens,
-    )  # fmt: skip
+    said = {kind: share for kind, share in shares.items() if share > 0}
+    reason = explain(level.scene, survey.looks, choice.cam_from_level, target, said, only, area)
     x, y, z = level.world_from_level(target)
     return Proposal(
         level.cam_from_world(choice.cam_from_level),
@@ -199,8 +195,8 @@ def _middle(points: Array, gains: Array) -> Array:
 
     spread = float(np.linalg.norm(np.ptp(points, axis=0))) if len(points) else 0.0
     if spread <= 0:
-        return points[0]
+        return np.asarray(points[0], np.float64)
     near = cKDTree(points).query_ball_point(points, 0.2 * spread)
     best = int(np.argmax([gains[rows].sum() for rows in near]))
     middle = np.average(points[near[best]], axis=0, weights=gains[near[best]])
-    return points[near[best]][np.argmin(np.linalg.norm(points[near[best]] - middle, axis=1))]
+    return np.asarray(points[near[best]][np.argmin(np.linalg.norm(points[near[best]] - middle, axis=1))], np.float64)

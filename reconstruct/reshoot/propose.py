@@ -38,8 +38,10 @@ NO_NORMAL_COS = 0.7
 
 @dataclass(frozen=True, eq=False)
 class Sight:
-    """What can be seen from a place: rows of samples (V,), unit rays to them (V, 3), what a photo of each is worth (V,),
-    the solid angle that each fills (V,)."""
+    """What can be seen from a place.
+
+    rows: (V,) samples. rays: (V, 3) unit, to them. worth: (V,) of a photo of each. angle_sr: (V,) that each fills.
+    """
 
     rows: Ints
     rays: Array
@@ -92,7 +94,7 @@ class Chooser:
 
     def choose(self, most: int) -> list[Choice]:
         """The best photos, best first."""
-        heap = []
+        heap: list[tuple[float, int, int, int]] = []
         for index in range(len(self._sights)):
             gain, turn = self._best_turn(index)
             heapq.heappush(heap, (-gain, index, turn, 0))
@@ -145,10 +147,10 @@ class Chooser:
         return Sight(rows, rays[rows], worth, angle)
 
     def _inside(self, sight: Sight, turns: Array) -> Bools:
-        """(D, V): which samples a camera turned so (D, 3, 3) has in its picture, between the four planes of its edges."""
+        """(D, V): which samples a camera turned so (D, 3, 3) has in its picture: between the planes of its edges."""
         planes = (self._edges @ turns).astype(np.float32)
         sides = planes.reshape(-1, 3) @ sight.rays.T.astype(np.float32)
-        inside: Bools = (sides.reshape(len(turns), 4, -1) > 0).all(1)
+        inside: Bools = np.all(sides.reshape(len(turns), 4, -1) > 0, axis=1)
         return inside
 
     def _gains(self, sight: Sight) -> Array:

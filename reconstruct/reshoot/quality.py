@@ -182,7 +182,7 @@ def widest_angle(points: Array, centres: Array, sees: Bools) -> tuple[Array, Arr
         rays = centres[None] - points[part, None]
         rays /= np.maximum(np.linalg.norm(rays, axis=2, keepdims=True), 1e-12)
         mask = sees[part]
-        any_ = mask.any(1)
+        any_ = np.any(mask, axis=1)
         mean = (rays * mask[..., None]).sum(1)
         first = _farthest(rays, mean, mask)
         second = _farthest(rays, first, mask)

@@ -39,7 +39,7 @@ class Grid:
     def index(self, points: Array) -> tuple[Ints, Bools]:
         """Flat indices (M,) and whether a point is inside; indices are 0 where not."""
         at = np.floor((points - self.low) / self.cell)
-        inside: Bools = (np.isfinite(at) & (at >= 0) & (at < np.array(self.shape))).all(-1)
+        inside: Bools = np.asarray((np.isfinite(at) & (at >= 0) & (at < np.array(self.shape))).all(-1))
         at = np.where(inside[..., None], at, 0).astype(np.int64)
         return (at[..., 0] * self.shape[1] + at[..., 1]) * self.shape[2] + at[..., 2], inside
 
@@ -90,12 +90,13 @@ def usual_distance(looks: Sequence[Look]) -> float:
 def known_surface(looks: Sequence[Look], grid_cells: int) -> Surface | None:
     """What the cameras see, up to `FAR_FACTOR` usual distances away; None where they see nothing."""
     distance = usual_distance(looks)
-    parts, owners = [], []
+    parts: list[Array] = []
+    owners: list[Ints] = []
     for look in looks:
         near = (look.depth > 0) & (look.depth < FAR_FACTOR * distance)
         rays = pixel_plane(look.camera)[near] * look.depth[near][:, None]
         parts.append(look.cam_from_level.inverse().apply(rays))
-        owners.append(np.full(len(rays), len(owners)))
+        owners.append(np.full(len(rays), len(owners), np.int64))
     xyz = np.concatenate(parts) if parts else np.zeros((0, 3))
     if len(xyz) < NEIGHBOURS:
         return None
@@ -151,9 +152,7 @@ def look_at_points(look: Look, points: Array) -> tuple[Array, Ints, Ints]:
     """z (M,) of points in a look, and their columns and rows, -1 outside of the picture."""
     camera, pose = look.camera, look.cam_from_level
     in_cam = points @ pose.rotation.T + pose.translation
-    column, row = project(
-        (camera.fx, camera.fy, camera.cx, camera.cy), (camera.width_px, camera.height_px), in_cam
-    )
+    column, row = project((camera.fx, camera.fy, camera.cx, camera.cy), (camera.width_px, camera.height_px), in_cam)
     return in_cam[:, 2], column, row
 
 
@@ -169,7 +168,7 @@ def with_unknown(surface: Surface, looks: Sequence[Look]) -> tuple[Surface, Bool
 
     grid = surface.grid
     free, met = np.zeros(grid.size, bool), np.zeros(grid.size, bool)
-    middles = grid.centres(np.arange(grid.size)).astype(np.float32)
+    middles = grid.centres(np.arange(grid.size))
     met[surface.cells] = True
     for look in looks:
         z, column, row = look_at_points(look, middles)

@@ -1,4 +1,4 @@
-"""A proposal in words that a person on set can follow: what is missing, where it lies, where to stand, where to look."""
+"""A proposal in words that a person on set can follow: what is missing and where, where to stand and to look."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from diorama.capture.camera import Camera
 from diorama.capture.transforms import Pose
 from diorama.capture.types import PosedScene
 
@@ -36,7 +35,6 @@ def explain(
     shares: dict[Kind, float],
     only_photo: str | None,
     area: float,
-    lens: Camera,
 ) -> Reason:
     """shares: of the gain, by what is wrong with the surfaces. only_photo: the one that sees most of what one photo
     sees. area: of what is weak, square units. target: (3,) the middle of it."""
@@ -49,7 +47,7 @@ def explain(
     size = f"About {area:.2g} m\u00b2" if scene.is_metric and area >= 0.05 else "A part"
     also = f", some of it {' and '.join(others[:2])}" if others else ""
     what = f"{size} of the scene is {said}{also}; {_where(looks, names, target)}."
-    return Reason(what, _do(scene, cam_from_level, target, lens))
+    return Reason(what, _do(scene, cam_from_level))
 
 
 def _where(looks: Sequence[Look], names: Sequence[str], target: Array) -> str:
@@ -105,7 +103,7 @@ def usual_step(scene: PosedScene) -> float:
     return float(np.median(cKDTree(centres).query(centres, k=2)[0][:, 1]))
 
 
-def _do(scene: PosedScene, pose: Pose, target: Array, lens: Camera) -> str:
+def _do(scene: PosedScene, pose: Pose) -> str:
     """From the nearest photo's place: how far to which side, how high, and how to turn."""
     frames = scene.registered
     place = pose.origin_in_source
@@ -137,9 +135,7 @@ def _level_axes(pose: Pose) -> tuple[Array, Array, Array]:
     return forward, np.array([forward[1], -forward[0], 0.0]), np.array([0.0, 0.0, 1.0])
 
 
-def _ways(
-    offset: Array, forward: Array, right: Array, up: Array, unit: float, metric: bool, overhead: bool
-) -> str:
+def _ways(offset: Array, forward: Array, right: Array, up: Array, unit: float, metric: bool, overhead: bool) -> str:
     ahead_words = ("towards the top of the picture", "towards the bottom of the picture") if overhead else (
         "forward", "back")  # fmt: skip
     found = []
@@ -170,7 +166,11 @@ def _aim(start: Pose, pose: Pose) -> str:
     parts = []
     steep = tilt < -72
     if abs(turn) > 15 and not steep:
-        parts.append("turn round" if abs(turn) > 155 else f"turn {_round(abs(turn))}\u00b0 to the {'right' if turn > 0 else 'left'}")
+        parts.append(
+            "turn round"
+            if abs(turn) > 155
+            else f"turn {_round(abs(turn))}\u00b0 to the {'right' if turn > 0 else 'left'}"
+        )
     if steep:
         parts.append("look straight down")
     elif abs(tilt - before) > 8:

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from diorama.capture import Capture, PosedScene
 from diorama.reconstruct.coverage import Coverage, level_scene, measure_coverage
 from diorama.reconstruct.evaluate import Evaluation
+from diorama.reconstruct.reshoot import SavedPlan
 from diorama.reconstruct.verdict import Verdict, judge
 
 
@@ -29,6 +30,7 @@ class ReportInputs:
         `splats`, `psnr_db`.
     depth: what the depth stage left as JSON (see `reconstruct.depth.stage`), `depth_folder`: its maps.
     mesh: what the mesh stage left as JSON (see `reconstruct.mesh.summary_of`), `mesh_folder`: its file and preview.
+    reshoot: how well surfaces are covered, and photos that would help.
     exports: by format, as JSON: `path`, `bytes`, `splats`, `loss_db` (how much PSNR against the photos the file costs),
         `max_loss_db` (what the format should cost at most) and `fidelity_db` (PSNR between the two renderings; None
         where they are equal).
@@ -45,6 +47,7 @@ class ReportInputs:
     mesh: Mapping[str, Any] | None = None
     mesh_folder: Path | None = None
     evaluation: Evaluation | None = None
+    reshoot: SavedPlan | None = None
     exports: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     timings_s: Mapping[str, float] = field(default_factory=dict)
     peak_memory_bytes: int | None = None
@@ -72,7 +75,8 @@ class ReportInputs:
 
     @cached_property
     def verdict(self) -> Verdict:
-        return judge(self.capture, self.posed, self.coverage, self.evaluation)
+        advice = () if self.reshoot is None else self.reshoot.findings()
+        return judge(self.capture, self.posed, self.coverage, self.evaluation, advice=advice)
 
     @cached_property
     def all_warnings(self) -> tuple[str, ...]:

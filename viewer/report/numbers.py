@@ -12,6 +12,7 @@ import numpy as np
 from diorama.capture import Frame, PosedScene, Rejected
 from diorama.reconstruct.coverage import Coverage
 from diorama.reconstruct.evaluate import Evaluation, Means, ViewScore
+from diorama.reconstruct.reshoot import SavedPlan
 from diorama.reconstruct.verdict import Verdict
 
 from .inputs import ReportInputs
@@ -32,6 +33,7 @@ def report_json(inputs: ReportInputs) -> dict[str, Any]:
         "poses": _poses(inputs.posed),
         "world": _world(inputs.posed),
         "coverage": _coverage(inputs.coverage),
+        "reshoot": _reshoot(inputs.reshoot),
         "depth": _record(inputs.depth),
         "mesh": _record(inputs.mesh),
         "splats": _splats(inputs),
@@ -155,6 +157,16 @@ def _coverage(coverage: Coverage | None) -> dict[str, Any] | None:
         "joints": [asdict(j) for j in coverage.joints],
         "weakest_links": [asdict(x) for x in coverage.links[:8]],
         "measured": coverage.measured,
+    }
+
+
+def _reshoot(plan: SavedPlan | None) -> dict[str, Any] | None:
+    """Shares of the surface by how well they are seen, and the photos to take; pictures are in `reshoot/`."""
+    if plan is None:
+        return None
+    return {
+        "shares": {kind.name.lower(): share for kind, share in plan.shares.items()},
+        "proposals": [{k: v for k, v in p.items() if k != "thumbnail"} for p in plan.proposals],
     }
 
 

@@ -13,6 +13,7 @@ from .inputs import ReportInputs
 from .mesh import mesh_section
 from .numbers import splat_count, unregistered
 from .pictures import collect_pictures
+from .reshoot import reshoot_section
 from .sections import (
     exports_section,
     frames_section,
@@ -44,6 +45,7 @@ def render_page(inputs: ReportInputs) -> str:
         _verdict_section(inputs.verdict),
         _numbers_section(inputs),
         _map_section(inputs),
+        reshoot_section(inputs),
         views_section(inputs, shown),
         depth_section(inputs),
         mesh_section(inputs),

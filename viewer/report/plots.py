@@ -98,8 +98,7 @@ def top_view(inputs: ReportInputs) -> str | None:
     if inputs.level is None or coverage is None or not inputs.level[0].registered:
         return None
     scene, level_from_world = inputs.level
-    figure = _figure(7.2, 6.2)
-    axes = figure.add_axes((0.01, 0.01, 0.98, 0.98))
+    figure, axes = map_figure()
     centres = np.array([scene.cam_from_world[f.name].origin_in_source for f in scene.registered])
     headings = np.array([scene.cam_from_world[f.name].rotation[2] for f in scene.registered])
     places = [
@@ -111,19 +110,31 @@ def top_view(inputs: ReportInputs) -> str | None:
     _draw_points(axes, scene, low, high)
     _draw_gaps(axes, coverage, inputs.verdict.findings)
     _draw_cameras(axes, inputs, scene, centres, headings, size)
-    _draw_places(axes, places)
-    _draw_scale(axes, low, high, scene.is_metric)
+    for number, severity, place in places:
+        draw_number(axes, number, place, {"reshoot": BAD, "usable": WARN}.get(severity, SOFT))
     if scene.georeference is not None:
         _draw_north(axes)
-    axes.set_xlim(low[0], high[0])
-    axes.set_ylim(low[1], high[1])
-    axes.set_aspect("equal")
-    axes.axis("off")
     unit = "metres" if scene.is_metric else "scene units"
     label = f"Top view of {len(centres)} cameras and {len(scene.points)} points, in {unit}."
     if places:
         label += f" {len(places)} numbered places need attention."
-    return _to_page(figure, "map", label)
+    return finish_map(figure, axes, "map", label, low, high, scene.is_metric)
+
+
+def map_figure() -> tuple[Figure, Axes]:
+    """An empty drawing for a map."""
+    figure = _figure(7.2, 6.2)
+    return figure, figure.add_axes((0.01, 0.01, 0.98, 0.98))
+
+
+def finish_map(figure: Figure, axes: Axes, name: str, label: str, low: Array, high: Array, is_metric: bool) -> str:
+    """The map of what lies between two corners (2,) as an SVG element, with its scale."""
+    _draw_scale(axes, low, high, is_metric)
+    axes.set_xlim(low[0], high[0])
+    axes.set_ylim(low[1], high[1])
+    axes.set_aspect("equal")
+    axes.axis("off")
+    return _to_page(figure, name, label)
 
 
 def _window(scene: PosedScene, coverage: Coverage, centres: Array, places: Sequence[Place]) -> tuple[Array, Array]:
@@ -141,8 +152,12 @@ def _window(scene: PosedScene, coverage: Coverage, centres: Array, places: Seque
             marks.append(np.quantile(near[:, :2], [0.02, 0.98], axis=0))
     marks.append(np.array([coverage.centre_in_world[:2]]))
     corners = np.concatenate(marks)
-    middle = (corners.min(0) + corners.max(0)) / 2
-    half = np.maximum((corners.max(0) - corners.min(0)) / 2, 1e-6)
+    return window_around(corners.min(0), corners.max(0))
+
+
+def window_around(low: Array, high: Array) -> tuple[Array, Array]:
+    """Corners (2,) of a map that shows everything between two corners (2,)."""
+    middle, half = (low + high) / 2, np.maximum((high - low) / 2, 1e-6)
     longer = float(half.max())
     # The drawing is 7.2 x 6.2 inches; neither side may shrink to a strip.
     wanted = np.maximum(half, 0.45 * longer) * 1.14
@@ -223,20 +238,13 @@ def _draw_cameras(
         )
 
 
-def _draw_places(axes: Axes, places: Sequence[Place]) -> None:
-    for number, severity, (x, y, _) in places:
-        colour = {"reshoot": BAD, "usable": WARN}.get(severity, SOFT)
-        axes.plot([x], [y], "o", markersize=17, color=colour, markeredgecolor=PAPER, markeredgewidth=1.2, zorder=8)
-        axes.annotate(
-            str(number),
-            (x, y),
-            ha="center",
-            va="center_baseline",
-            fontsize=10,
-            fontweight="bold",
-            color=PAPER,
-            zorder=9,
-        )
+def draw_number(axes: Axes, number: int, place: Array, colour: str) -> None:
+    """A disc with a number at a place (3,)."""
+    x, y = float(place[0]), float(place[1])
+    axes.plot([x], [y], "o", markersize=17, color=colour, markeredgecolor=PAPER, markeredgewidth=1.2, zorder=8)
+    axes.annotate(
+        str(number), (x, y), ha="center", va="center_baseline", fontsize=10, fontweight="bold", color=PAPER, zorder=9
+    )
 
 
 def _draw_scale(axes: Axes, low: Array, high: Array, is_metric: bool) -> None:
