@@ -17,6 +17,7 @@ from diorama.capture.footage import IMAGE_EXTENSIONS, VIDEO_EXTENSIONS, what_is_
 from diorama.viewer.jobs import CaptureInfo, Comparison, ConflictError, ExportInfo, Job, Jobs, NotFoundError
 from diorama.viewer.names import distinct_names, safe_name
 from diorama.viewer.scene_data import ViewerScene
+from diorama.viewer.versions import Versions
 
 from .captures import FOOTAGE, Note, describe, list_exports, make_thumbnail, read_note, size_of
 from .jobs.layout import Layout
@@ -130,10 +131,28 @@ class StudioLibrary:
         folder = self.folder(capture)
         try:
             scene = Scene.open(folder, only_look=True)
-            shown = viewer_scene(scene, find_version(scene, None))
+            is_early = not scene.is_done("train") and scene.is_done("pose")
+            shown = self._points(scene) if is_early else viewer_scene(scene, find_version(scene, None))
         except (InputError, OSError) as error:
             raise ConflictError("This capture has no scene yet; wait until it is trained.") from error
         return dataclasses.replace(shown, title=read_note(folder, capture).title)
+
+    def _points(self, scene: Scene) -> ViewerScene:
+        """What there is to see of a scene that is not trained yet."""
+        from diorama.viewer.live import training_scene
+
+        from .pipeline import load_posed_scene
+
+        place = self.scratch / "points" / scene.root.name
+        return training_scene(load_posed_scene(scene), place, title=scene.root.name)
+
+    def versions(self, capture: str) -> Versions:
+        from .versions import SceneVersions
+
+        folder = self.folder(capture)
+        if not Scene.open(folder, only_look=True).is_done("train"):
+            raise ConflictError("This capture has no scene yet; wait until it is trained.")
+        return SceneVersions(folder, read_note(folder, capture).title)
 
     def report_folder(self, capture: str) -> Path:
         folder = self.folder(capture) / FOLDERS["evaluate"]

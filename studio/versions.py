@@ -245,19 +245,23 @@ class SceneVersions:
     """The versions of the scene in a folder, as the page's server asks for them (`viewer.versions.Versions`).
 
     The folder is opened anew for every question, so that what another process did is seen.
+
+    Args:
+        title: of the pages; by default the folder's name.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, title: str | None = None) -> None:
         self._root = root
+        self._title = title
 
     def list(self) -> Sequence[VersionInfo]:
-        scene = Scene.open(self._root)
+        scene = Scene.open(self._root, only_look=True)
         current = find_version(scene).number
         is_metric = pipeline.load_posed_scene(scene).is_metric
         return [_info(scene, v, current, is_metric) for v in versions_of(scene)]
 
     def current(self) -> int:
-        return find_version(Scene.open(self._root)).number
+        return find_version(Scene.open(self._root, only_look=True)).number
 
     def save(self, operations: Sequence[Operation], *, parent: int, name: str = "") -> VersionInfo:
         scene = Scene.open(self._root)
@@ -277,8 +281,9 @@ class SceneVersions:
         delete_version(scene, find_version(scene, number))
 
     def scene(self, number: int) -> ViewerScene:
-        scene = Scene.open(self._root)
-        return viewer_scene(scene, find_version(scene, number))
+        scene = Scene.open(self._root, only_look=True)
+        shown = viewer_scene(scene, find_version(scene, number))
+        return shown if self._title is None else dataclasses.replace(shown, title=self._title)
 
     def _one(self, scene: Scene, version: Version) -> VersionInfo:
         return _info(scene, version, find_version(scene).number, pipeline.load_posed_scene(scene).is_metric)

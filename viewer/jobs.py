@@ -17,6 +17,7 @@ from typing import Any, Literal, Protocol
 from diorama.capture.errors import InputError
 
 from .scene_data import ViewerScene
+from .versions import Versions
 
 JobKind = Literal["scan", "depth", "mesh", "export", "video"]
 JobState = Literal["queued", "running", "stopping", "stopped", "failed", "done"]
@@ -284,7 +285,10 @@ class Library(Protocol):
         """The scene folder."""
 
     def viewer_scene(self, capture: str) -> ViewerScene:
-        """What the scene page shows. ConflictError as long as there are no splats."""
+        """What the scene page shows: the current version, or the points while it is trained. ConflictError before."""
+
+    def versions(self, capture: str) -> Versions:
+        """The versions of its scene. ConflictError as long as there are no splats."""
 
     def report_folder(self, capture: str) -> Path:
         """The folder with the report's index.html. NotFoundError without one."""

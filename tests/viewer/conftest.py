@@ -259,12 +259,18 @@ def studio(tmp_path: Path, pages: Path) -> Iterator[Studio]:
 @contextmanager
 def running_studio(folder: Path, pages: Path) -> Iterator[Studio]:
     """The same, with what it keeps in `folder`, where one before it may have left something."""
+    library, jobs = MemoryLibrary(folder / "library"), MemoryJobs(folder / "jobs")
+    with studio_of(library, jobs, pages) as (client, port):
+        yield Studio(client, port, library, jobs)
+
+
+@contextmanager
+def studio_of(library: Any, jobs: Any, pages: Path) -> Iterator[tuple[Any, int]]:
+    """A studio over any library and jobs: a client that opened its link, and the port."""
     import httpx
 
     from diorama.viewer.keys import Keys
     from diorama.viewer.studio.app import create_studio_app
-
-    library, jobs = MemoryLibrary(folder / "library"), MemoryJobs(folder / "jobs")
 
     def app(port: int) -> Any:
         return create_studio_app(library, jobs, keys=Keys(str(port), link=TOKEN), port=port, bundle=pages)
@@ -273,43 +279,4 @@ def running_studio(folder: Path, pages: Path) -> Iterator[Studio]:
         base = f"http://127.0.0.1:{port}"
         with httpx.Client(base_url=base, trust_env=False, timeout=60, headers={"Origin": base}) as client:
             assert client.get("/", params={"token": TOKEN}).status_code == 303
-            yield Studio(client, port, library, jobs)
-
-
-@pytest.fixture
-def desk(bundle: Path, tmp_path: Path) -> Iterator[Any]:
-    """A `studio_pages.Desk` that runs."""
-    from .studio_pages import Desk, ShownJobs, ShownLibrary
-
-    running = Desk(ShownLibrary(tmp_path / "library"), ShownJobs(tmp_path / "jobs"), bundle)
-    running.start()
-    yield running
-    running.stop()
-
-
-@pytest.fixture
-def photos(tmp_path: Path) -> list[Path]:
-    """Photos of noise in a folder."""
-    from .studio_pages import jpeg
-
-    folder = tmp_path / "my garden"
-    folder.mkdir()
-    for i in range(4):
-        (folder / f"IMG_{i + 1}.jpg").write_bytes(jpeg(seed=i))
-    return sorted(folder.iterdir())
-
-
-@pytest.fixture
-def working(desk: Any) -> tuple[str, str]:
-    """(capture, job) of a scan that has begun."""
-    from .studio_pages import add_working
-
-    return add_working(desk)
-
-
-@pytest.fixture
-def ready(desk: Any) -> str:
-    """The id of a capture that is done, without a scene behind it."""
-    from .studio_pages import add_ready
-
-    return add_ready(desk)
+            yield client, port

@@ -29,6 +29,7 @@ from diorama.viewer.jobs import (
     Picture,
 )
 from diorama.viewer.scene_data import ViewerScene
+from diorama.viewer.versions import Versions
 
 
 class MemoryJobs:
@@ -209,6 +210,10 @@ class MemoryLibrary:
             raise ConflictError("There is nothing to see yet.")
         self.scenes_made += 1
         return self.scenes[capture]
+
+    def versions(self, capture: str) -> Versions:
+        self.get(capture)
+        raise ConflictError("There are no versions here.")
 
     def report_folder(self, capture: str) -> Path:
         return self._existing(self.folder(capture) / "report")

@@ -19,7 +19,7 @@ from schemathesis.specs.openapi.checks import response_schema_conformance
 from .conftest import Sample, running_studio
 from .studio_doubles import Studio
 
-FEW, MANY = 4, 250
+FEW, MANY = 4, 100
 
 
 @pytest.fixture(scope="module")

@@ -9,14 +9,16 @@ from typing import TYPE_CHECKING, Any
 from fastapi import FastAPI
 
 from ..bundle import STUDIO_INDEX, bundle_files, require_bundle, studio_files
+from ..edits import edits_router
 from ..jobs import Jobs, Library
 from ..keys import Keys
 from ..scene_site import PageFiles
 from ..security import Guard
-from . import errors, routes_captures, routes_jobs, routes_pages, routes_uploads
+from . import errors, routes_captures, routes_jobs, routes_live, routes_pages, routes_uploads
 from .events import EventHub
 from .invitations import Invitations
 from .limits import BodyLimit
+from .relays import LiveRelays
 from .scenes import SceneSites
 from .services import Failure, Services
 from .uploads import UploadStore
@@ -90,17 +92,14 @@ def studio_routes(
         jobs=jobs,
         uploads=UploadStore(library.scratch / "uploads"),
         events=EventHub(jobs),
-        scenes=SceneSites(library, PageFiles(bundle_files(folder)), library.scratch / "scenes", scene_offers),
+        scenes=SceneSites(library, jobs, PageFiles(bundle_files(folder)), library.scratch / "scenes"),
         page=PageFiles(studio_files(folder), STUDIO_INDEX),
         invitations=Invitations(keys, invite_base),
+        live=LiveRelays(library),
         inspects=inspect,
     )
     errors.install(app)
-    for part in (routes_captures, routes_jobs, routes_uploads, routes_pages):
+    app.include_router(edits_router(routes_captures.edited), prefix="/api/captures/{capture}")
+    for part in (routes_captures, routes_jobs, routes_uploads, routes_live, routes_pages):
         app.include_router(part.router)
     return app
-
-
-def scene_offers(capture: str) -> dict[str, str]:
-    """What a scene's page finds here beyond files: base addresses by name, relative to the scene's own."""
-    return {"captures": f"/api/captures/{capture}"}

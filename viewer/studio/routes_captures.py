@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import PurePosixPath
 from typing import Annotated, Any
+from urllib.parse import quote
 
 import anyio
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
+from ..edits import EditSite
 from ..files import CACHE_ASK, FileAnswer
 from ..jobs import ExportInfo, Job, JobKind, JobRequest
 from ..scene_site import BINARY
@@ -179,6 +181,11 @@ def download(studio: Studio, capture: Id, name: Name) -> Response:
 def new_job(studio: Studio, body: NewJob) -> Job:
     """Puts a job at the end of the queue."""
     return studio.jobs.submit(JobRequest(body.capture, body.kind, body.options))
+
+
+def edited(studio: Studio, capture: Id) -> EditSite:
+    """Whose versions the routes of edits.py work on."""
+    return EditSite(studio.library.versions(capture), f"/scenes/{quote(capture, safe='')}/versions/")
 
 
 def _scan_options(preset: str | None, options: Mapping[str, Any]) -> dict[str, Any]:

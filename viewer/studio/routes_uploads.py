@@ -50,7 +50,6 @@ async def upload(studio: Studio, upload: Id) -> Response:
     response_model=Upload,
     openapi_extra={
         "requestBody": {
-            "required": True,
             "content": {BINARY: {"schema": {"type": "string", "format": "binary"}}},
         }
     },

@@ -6,44 +6,57 @@ import asyncio
 import hashlib
 import shutil
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import quote
 
 import anyio
+from starlette.responses import Response
 
-from ..jobs import Library
+from ..jobs import ConflictError, Jobs, Library
 from ..scene_site import PageFiles, SceneSite
+from ..version_sites import VersionSites, with_offers
 
 KEPT = 12
 """Sites kept: each holds its photos' latest JPEGs (at most 128 MB) and a description, no splats."""
 _makers = anyio.CapacityLimiter(1)
 """One at a time: reading a scene's splats for its bounds takes several times the file in memory."""
 
-Offers = Callable[[str], Mapping[str, str]]
-"""What this server does for a scene's page beyond files: base addresses by name, for an id that is fit for a URL."""
+VERSIONS = "versions"
+"""Below it are the pages of versions, `/scenes/ID/versions/N/`, and in a site's folder their files."""
 
 
 @dataclass(frozen=True)
-class _Made:
+class CaptureSite:
+    """A capture's pages: the current version's, and those of all versions where there are any.
+
+    stamp: what the scene was like when it was made.
+    """
+
     stamp: object
     site: SceneSite
+    versions: VersionSites | None
+
+    async def answer(self, path: str) -> Response:
+        """What is at `path`, relative to `/scenes/ID/`."""
+        if self.versions is not None and path.startswith(f"{VERSIONS}/"):
+            return await self.versions.answer(path.removeprefix(f"{VERSIONS}/"))
+        return await self.site.answer(path)
 
 
 class SceneSites:
-    """One `SceneSite` per capture.
+    """One site per capture.
 
     Args:
         scratch: where files that are made for a site lie, for later servers too.
     """
 
-    def __init__(self, library: Library, page: PageFiles, scratch: Path, offers: Offers) -> None:
+    def __init__(self, library: Library, jobs: Jobs, page: PageFiles, scratch: Path) -> None:
         self._library = library
+        self._jobs = jobs
         self._page = page
         self._scratch = scratch
-        self._offers = offers
-        self._made: OrderedDict[str, _Made] = OrderedDict()
+        self._made: OrderedDict[str, CaptureSite] = OrderedDict()
         self._locks: dict[str, asyncio.Lock] = {}
         scratch.mkdir(parents=True, exist_ok=True)
         wanted = {self._folder(info.id) for info in (*library.list(), *library.trash())}
@@ -51,7 +64,7 @@ class SceneSites:
             if folder not in wanted:
                 shutil.rmtree(folder, ignore_errors=True)
 
-    async def get(self, capture: str) -> SceneSite:
+    async def get(self, capture: str) -> CaptureSite:
         """The site of a capture as it is now. Raises NotFoundError, or ConflictError while there are no splats."""
         stamp = await anyio.to_thread.run_sync(self._stamp, capture)
         made = self._made.get(capture)
@@ -65,30 +78,49 @@ class SceneSites:
             self._locks.pop(capture, None)
         if capture in self._made:
             self._made.move_to_end(capture)
-        return made.site
+        return made
 
     def _stamp(self, capture: str) -> object:
         """Changes whenever the scene does: all writers of a scene folder rename into it or write its scene.json."""
         folder = self._library.folder(capture)
-        places = tuple(folder / name for name in ("scene.json", "poses", "splats", "mesh", "edits"))
-        return self._library.get(capture).title, tuple(_changed(place) for place in places)
+        places = tuple(folder / name for name in ("scene.json", "poses", "splats", "mesh", "report", VERSIONS))
+        is_trained = self._is_trained(capture)
+        return self._library.get(capture).title, is_trained, tuple(_changed(place) for place in places)
 
-    def _make(self, capture: str, stamp: object) -> _Made:
-        scene = replace(self._library.viewer_scene(capture), server=dict(self._offers(quote(capture, safe=""))))
+    def _is_trained(self, capture: str) -> bool:
+        return any(job.kind == "scan" and job.is_active for job in self._jobs.list(capture))
+
+    def _make(self, capture: str, stamp: object) -> CaptureSite:
         folder = self._folder(capture)
         folder.mkdir(exist_ok=True)
-        site = SceneSite(scene, self._page, folder)
-        used = {path.parent for path in site.splat_files()}
+        scene = self._library.viewer_scene(capture)
+        name = quote(capture, safe="")
+        api = f"/api/captures/{name}"
+        try:
+            versions = self._library.versions(capture)
+        except ConflictError:
+            others = None
+        else:
+            scene = with_offers(scene, api, versions.current())
+            others = VersionSites(versions, self._page, folder / VERSIONS, api)
+        offers = {**scene.server, "captures": api}
+        if self._is_trained(capture):
+            offers["live"] = f"/scenes/{name}/live"
+        site = SceneSite(replace(scene, server=offers), self._page, folder)
+        self._clear(folder, site)
+        return CaptureSite(stamp, site, others)
+
+    def _clear(self, folder: Path, site: SceneSite) -> None:
+        """Deletes what was made of an earlier state."""
+        used = {path.parent for path in site.splat_files()} | {folder / VERSIONS}
         for old in folder.iterdir():
-            if old not in used:
-                # Of an earlier state. Whoever is in the middle of such a file keeps it: it is open.
+            if old not in used:  # whoever is in the middle of such a file keeps it: it is open
                 shutil.rmtree(old, ignore_errors=True)
-        return _Made(stamp, site)
 
     def _folder(self, capture: str) -> Path:
         return self._scratch / hashlib.sha256(capture.encode("utf-8", "surrogatepass")).hexdigest()[:24]
 
-    def _keep(self, capture: str, made: _Made) -> None:
+    def _keep(self, capture: str, made: CaptureSite) -> None:
         self._made[capture] = made
         while len(self._made) > KEPT:
             self._made.popitem(last=False)

@@ -14,6 +14,7 @@ from ..jobs import CaptureInfo, Comparison, Jobs, Library
 from ..scene_site import PageFiles
 from .events import EventHub
 from .invitations import Invitations
+from .relays import LiveRelays
 from .scenes import SceneSites
 from .uploads import UploadStore
 
@@ -29,6 +30,7 @@ class Services:
     scenes: SceneSites
     page: PageFiles
     invitations: Invitations
+    live: LiveRelays
     inspects: bool = False
 
 
