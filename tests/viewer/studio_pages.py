@@ -166,6 +166,21 @@ def until_text(tab: Tab, selector: str, part: str) -> None:
     tab.wait(f"((e) => e?.checkVisibility() && e.innerText.includes({part!r}))(document.querySelector({selector!r}))")
 
 
+def slowly(tab: Tab, bytes_per_second: int) -> Callable[[], None]:
+    """Holds the page's connection to a speed; returns what lets it go."""
+    session = tab.page.context.new_cdp_session(tab.page)
+    session.send("Network.enable")
+
+    def speed(value: float) -> None:
+        session.send(
+            "Network.emulateNetworkConditions",
+            {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": value},
+        )
+
+    speed(bytes_per_second)
+    return lambda: speed(-1)
+
+
 def options_of(desk: Desk) -> dict[str, Any]:
     return dict(desk.jobs.list()[0].options)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from .conftest import Tab
-from .studio_pages import Desk, NewTab, options_of, press, text, until_text
+from .studio_pages import Desk, NewTab, options_of, press, slowly, text, until_text
 
 pytestmark = pytest.mark.browser
 
@@ -101,21 +101,6 @@ def test_what_makes_no_scan_is_said(desk: Desk, new_tab: NewTab, tmp_path: Path)
         if tab.page.is_visible("form.options"):
             assert tab.page.is_disabled("text=Start the scan") == ("left out" not in sentence)
             press(tab, "Clear")
-
-
-def slowly(tab: Tab, bytes_per_second: int) -> Callable[[], None]:
-    """Holds the page's connection to a speed; returns what lets it go."""
-    session = tab.page.context.new_cdp_session(tab.page)
-    session.send("Network.enable")
-
-    def speed(value: float) -> None:
-        session.send(
-            "Network.emulateNetworkConditions",
-            {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": value},
-        )
-
-    speed(bytes_per_second)
-    return lambda: speed(-1)
 
 
 @pytest.fixture
