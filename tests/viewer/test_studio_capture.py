@@ -106,6 +106,20 @@ def test_a_failure_is_the_servers_sentence_and_can_be_tried_again(
     until_text(tab, ".now", "Waiting for its turn")
 
 
+def test_work_that_ends_elsewhere_is_announced(desk: Desk, new_tab: NewTab, working: tuple[str, str]) -> None:
+    capture, job = working
+    tab = new_tab(1200, 900)
+    desk.open(tab, f"/capture/{capture}")
+    until_text(tab, ".now", "Reading footage")
+    assert tab.page.title() == "6\u202f% · Old mill · Diorama"
+    desk.go(tab, "/trash")
+    until_text(tab, "h1", "Trash")
+    desk.jobs.change(job, state="failed", error="The disk is full.")
+    until_text(tab, "#toasts", "“Old mill”: The disk is full.")
+    press(tab, "Look")
+    until_text(tab, "h1", "Old mill")
+
+
 def test_events_go_on_after_the_server_was_restarted(desk: Desk, new_tab: NewTab, working: tuple[str, str]) -> None:
     capture, job = working
     tab = new_tab(1200, 900)

@@ -63,17 +63,18 @@ def test_photos_become_a_capture_as_they_were_and_with_what_was_chosen(
 
 def test_what_is_dropped_is_taken(desk: Desk, new_tab: NewTab) -> None:
     tab = new_tab(1200, 800)
-    desk.open(tab)
+    desk.open(tab, "/trash")
+    until_text(tab, "h1", "Trash")
     tab.page.evaluate("""() => {
         const transfer = new DataTransfer();
         transfer.items.add(new File([new Uint8Array(5000)], "walk.mp4", {type: "video/mp4"}));
         const main = document.querySelector("main");
         main.dispatchEvent(new DragEvent("dragenter", {bubbles: true, dataTransfer: transfer}));
-        window.wasOver = document.querySelector(".zone").classList.contains("over");
+        window.wasOver = document.body.classList.contains("dragging");
         main.dispatchEvent(new DragEvent("drop", {bubbles: true, cancelable: true, dataTransfer: transfer}));
     }""")
     until_text(tab, ".tray", "1 video")
-    assert tab.page.evaluate("window.wasOver") and not tab.page.evaluate("!!document.querySelector('.zone.over')")
+    assert tab.page.evaluate("window.wasOver && !document.body.classList.contains('dragging')")
     assert tab.page.input_value("#scan-title") == "walk"
     tab.page.click("summary")
     assert "no picture has a name yet" in text(tab, ".more-body")

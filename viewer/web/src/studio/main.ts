@@ -3,11 +3,13 @@
 import "./css/studio.css";
 import { ApiError, Unreachable, words } from "./api";
 import { toast } from "./dialog";
+import { listenToDrops } from "./drop";
 import { fill, h, say } from "./elements";
 import { icon } from "./icons";
 import { Live } from "./live";
 import { Store } from "./store";
 import { hashOf, type Route, routeOf, type Studio, type View } from "./studio";
+import { isActive, type Job, overall } from "./types";
 import { Uploads } from "./upload/uploads";
 import { CompareView } from "./compare/view";
 import { CaptureView } from "./views/capture";
@@ -16,6 +18,7 @@ import { Sidebar } from "./views/sidebar";
 import { StartView } from "./views/start";
 import { TrashView } from "./views/trash";
 import { UploadView } from "./views/upload";
+import { percent } from "./words";
 
 const app = document.getElementById("app") as HTMLElement;
 const main = h("main", { id: "main", tabIndex: -1 });
@@ -42,7 +45,6 @@ const live = new Live({
   onNews: (jobs, events, all) => store.take(jobs, events, all),
   onConnected: (connected) => {
     banner.hidden = connected;
-    store.connected = connected;
     say(banner, connected ? "" : "Connection lost, trying again …");
     document.body.dataset.connected = connected ? "1" : "0";
     // What happened meanwhile comes as events; lists are read anew all the same, the server may be another one now.
@@ -77,7 +79,18 @@ function changed(): void {
   if (view === null) return;
   view.update();
   sidebar.update(route);
-  document.title = route.length === 0 ? "Diorama" : `${view.title} · Diorama`;
+  const job = route[0] === "capture" ? store.jobsOf(route[1] ?? "").find(isActive) : undefined;
+  const done = job === undefined ? "" : `${percent(overall(job))} · `;
+  document.title = route.length === 0 ? "Diorama" : `${done}${view.title} · Diorama`;
+}
+
+/** Work that ended while somebody looks at something else. */
+function announce(job: Job): void {
+  const capture = store.capture(job.capture);
+  if (capture === null || (route[0] === "capture" && route[1] === capture.id)) return;
+  const look = { label: "Look", run: () => studio.go("capture", capture.id) };
+  if (job.state === "done") toast(`“${capture.title}”: ${job.title} is done.`, "note", look);
+  else if (job.state === "failed") toast(`“${capture.title}”: ${job.error ?? "something went wrong."}`, "error", look);
 }
 
 function fail(error: unknown): void {
@@ -102,6 +115,14 @@ async function start(): Promise<void> {
   }
   banner.hidden = true;
   store.onChange(changed);
+  store.onEnd = announce;
+  listenToDrops((found) => {
+    if (view?.drop === undefined) {
+      history.pushState(null, "", hashOf(["new"]));
+      show();
+    }
+    view?.drop?.(found);
+  });
   window.addEventListener("hashchange", show);
   show();
   live.start();

@@ -1,11 +1,11 @@
 // What the page knows of the library, kept up to date by the server's events.
 
 import { ApiError, get, part } from "./api";
-import type { Capture, Job, JobEvent, Picture } from "./types";
+import { type Capture, isActive, type Job, type JobEvent, type Picture } from "./types";
 
 const AT_MOST_EVERY_MS = 400;
 
-export type Change = "captures" | "jobs" | "pictures" | "connection";
+export type Change = "captures" | "jobs" | "pictures";
 
 export class Store {
   captures: Capture[] = [];
@@ -13,7 +13,8 @@ export class Store {
   jobs = new Map<string, Job>();
   /** Pictures of the jobs that are looked at. */
   readonly pictures = new Map<string, Picture[]>();
-  connected = true;
+  /** Called when a job that was at work is no longer. */
+  onEnd: (job: Job) => void = () => {};
   private readonly listeners = new Set<(change: Change) => void>();
   private readonly due = new Map<string, number>();
 
@@ -46,16 +47,21 @@ export class Store {
     this.captures = captures;
     this.trash = trash;
     this.jobs = new Map(jobs.map((j) => [j.id, j]));
+    this.refetchPictures();
     this.tell("captures");
     this.tell("jobs");
   }
 
   /** News from the server. */
   take(jobs: readonly Job[], events: readonly JobEvent[], all: boolean): void {
+    const ended = jobs.filter((j) => !isActive(j) && isActive(this.jobs.get(j.id) ?? j));
     if (all) this.jobs = new Map();
     for (const job of jobs) this.jobs.set(job.id, job);
     this.tell("jobs");
+    for (const job of ended) this.onEnd(job);
     for (const event of events) if (event.event === "picture") this.takePicture(event);
+    // Too far behind for the story: what was shown meanwhile is asked for.
+    if (all) this.refetchPictures();
     if (all || events.some((e) => e.event === "state" || e.event === "finished")) this.soon("captures", () => this.refreshCaptures());
   }
 
@@ -68,15 +74,23 @@ export class Store {
   }
 
   /** The job's pictures so far; from now on they come by themselves. */
-  async watchPictures(job: string): Promise<void> {
+  watchPictures(job: string): void {
     if (this.pictures.has(job)) return;
     this.pictures.set(job, []);
+    void this.fetchPictures(job);
+  }
+
+  private refetchPictures(): void {
+    for (const job of this.pictures.keys()) void this.fetchPictures(job);
+  }
+
+  private async fetchPictures(job: string): Promise<void> {
     try {
       const there = await get<Picture[]>(`api/jobs/${part(job)}/pictures`);
       const came = this.pictures.get(job) ?? [];
       this.pictures.set(job, [...there, ...came.filter((p) => !there.some((t) => t.name === p.name))]);
     } catch {
-      this.pictures.delete(job);
+      return; // asked again once the server is back, see `refresh`
     }
     this.tell("pictures");
   }

@@ -1,6 +1,7 @@
 // What all views of the studio share.
 
 import type { Store } from "./store";
+import type { Found } from "./upload/footage";
 import type { Uploads } from "./upload/uploads";
 
 /** Where the page is: the part after `#/`, by slashes. */
@@ -18,6 +19,8 @@ export interface View {
   element: HTMLElement;
   /** Something that the store or the uploads know has changed. */
   update(): void;
+  /** Files were dropped on the page. */
+  drop?(found: readonly Found[]): void;
   /** The page goes elsewhere. */
   leave?(): void;
 }

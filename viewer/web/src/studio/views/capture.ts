@@ -1,7 +1,7 @@
 // One capture: what happens with it, what came out, and what can be done with it.
 
 import * as actions from "../actions";
-import { words } from "../api";
+import { pictureUrl, words } from "../api";
 import { confirm, dialog, prompt, toast } from "../dialog";
 import { fill, h, say } from "../elements";
 import { icon } from "../icons";
@@ -71,8 +71,8 @@ export class CaptureView implements View {
     const job = jobs.find(isActive) ?? jobs.find((j) => j.kind === "scan") ?? jobs[0] ?? null;
     const scan = jobs.find((j) => j.kind === "scan") ?? null;
     this.showNow(capture, job);
-    this.showHero(capture);
     this.showJob(capture, job, scan);
+    this.showHero(capture, scan);
     this.result.update(capture);
     this.exports.update(capture, jobs);
     this.showMore(capture, jobs);
@@ -106,8 +106,10 @@ export class CaptureView implements View {
     return [h("button.primary", { type: "button", onclick: act(actions.resume) }, icon("play"), job.state === "failed" ? "Try again" : "Go on")];
   }
 
-  private showHero(capture: Capture): void {
-    const picture = actions.thumbnailUrl(capture);
+  private showHero(capture: Capture, scan: Job | null): void {
+    // The last training view is larger than the thumbnail.
+    const last = scan === null ? undefined : this.studio.store.pictures.get(scan.id)?.filter((p) => p.kind === "training").at(-1);
+    const picture = scan !== null && last !== undefined ? pictureUrl(scan.id, last.name) : actions.thumbnailUrl(capture);
     const key = capture.scene === null ? "" : `${capture.scene} ${picture}`;
     if (this.shownHero === key) return;
     this.shownHero = key;
@@ -122,7 +124,7 @@ export class CaptureView implements View {
     if (job !== null) this.steps.update(job);
     this.messages.update(job?.warnings ?? []);
     const shown = job !== null && isActive(job) ? job : scan;
-    if (shown !== null) void this.studio.store.watchPictures(shown.id);
+    if (shown !== null) this.studio.store.watchPictures(shown.id);
     const pictures = shown === null ? [] : (this.studio.store.pictures.get(shown.id) ?? []);
     this.gallery.element.hidden = pictures.length === 0;
     if (shown !== null) this.gallery.update(shown, pictures);

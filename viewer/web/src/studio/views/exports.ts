@@ -90,7 +90,7 @@ export class Exports {
   }
 
   private draw(capture: Capture, files: ExportFile[]): void {
-    const side = (f: ExportFile): boolean => f.format === "" || f.name.endsWith(".export.json");
+    const side = (f: ExportFile): boolean => f.name.endsWith(".export.json") || (f.format === "" && !f.name.endsWith(".mp4"));
     const main = files.filter((f) => !side(f));
     keyed(this.list, main, (f) => `${f.name} ${f.changed}`, (f) => fileRow(capture.id, f));
     keyed(this.allList, files.filter(side), (f) => `${f.name} ${f.changed}`, (f) => fileRow(capture.id, f));

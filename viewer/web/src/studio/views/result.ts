@@ -46,7 +46,7 @@ function numbers(report: Report): [string, string][] {
   const rows: [string, string][] = [];
   if (frames.registered !== null && frames.chosen !== null) rows.push(["Pictures with a camera", `${frames.registered} of ${frames.chosen}`]);
   if (splats.count !== null) rows.push(["Splats", splats.count.toLocaleString("en")]);
-  if (splats.held_out.psnr_db !== null) rows.push(["Unseen photos come back at", `${splats.held_out.psnr_db.toFixed(1)} dB`]);
+  if (splats.held_out.psnr_db !== null) rows.push(["Photos it never saw", `${splats.held_out.psnr_db.toFixed(1)} dB`]);
   rows.push(["Size", world.is_metric === true ? "true, in metres" : "not known"]);
   const total = Object.values(report.timings_s).reduce<number>((sum, t) => sum + (t ?? 0), 0);
   if (total > 0) rows.push(["Time taken", duration(total)]);

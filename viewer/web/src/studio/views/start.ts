@@ -2,10 +2,9 @@
 
 import { thumbnailUrl } from "../actions";
 import { fill, h, keyed, say } from "../elements";
-import { toast } from "../dialog";
 import { icon } from "../icons";
 import { hashOf, type Studio, type View } from "../studio";
-import { ACCEPT, type Choice, choose, type Found, fromDrop, fromPicker, kindOf } from "../upload/footage";
+import { ACCEPT, type Choice, choose, type Found, fromPicker, kindOf } from "../upload/footage";
 import { count, size, titleOf } from "../words";
 import { Options } from "./options";
 import { tips } from "./tips";
@@ -26,7 +25,6 @@ export class StartView implements View {
   private readonly recent = h("section.recent", { "aria-label": "Scenes" });
   private readonly tips = tips();
   private urls: string[] = [];
-  private depth = 0;
 
   constructor(
     private readonly studio: Studio,
@@ -54,7 +52,6 @@ export class StartView implements View {
     );
     this.options = new Options(() => this.start(), () => this.clear());
     this.element = h("section.start", null, this.heading, this.zone, this.problem, this.tray, this.options.element, this.recent, this.tips, files, folder);
-    this.listen();
     this.update();
   }
 
@@ -73,38 +70,11 @@ export class StartView implements View {
 
   leave(): void {
     this.dropUrls();
-    window.removeEventListener("dragenter", this.enter);
-    window.removeEventListener("dragleave", this.exit);
-    window.removeEventListener("dragover", over);
-    window.removeEventListener("drop", this.drop);
   }
 
-  private listen(): void {
-    // The whole window takes the drop: a file that misses the zone must not replace the page.
-    window.addEventListener("dragenter", this.enter);
-    window.addEventListener("dragleave", this.exit);
-    window.addEventListener("dragover", over);
-    window.addEventListener("drop", this.drop);
+  drop(found: readonly Found[]): void {
+    this.add(found);
   }
-
-  private readonly enter = (): void => {
-    this.depth += 1;
-    this.zone.classList.add("over");
-  };
-
-  private readonly exit = (): void => {
-    this.depth = Math.max(0, this.depth - 1);
-    if (this.depth === 0) this.zone.classList.remove("over");
-  };
-
-  private readonly drop = (event: DragEvent): void => {
-    event.preventDefault();
-    this.depth = 0;
-    this.zone.classList.remove("over");
-    if (event.dataTransfer !== null) {
-      fromDrop(event.dataTransfer).then((found) => this.add(found), () => toast("The browser could not read what was dropped. Use “Choose files” instead.", "error"));
-    }
-  };
 
   private add(found: readonly Found[]): void {
     if (found.length > 0) this.show(choose([...this.found, ...found]));
@@ -166,8 +136,3 @@ export class StartView implements View {
     this.studio.go("upload", key);
   }
 }
-
-const over = (event: DragEvent): void => {
-  event.preventDefault();
-  if (event.dataTransfer !== null) event.dataTransfer.dropEffect = "copy";
-};

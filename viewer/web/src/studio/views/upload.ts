@@ -5,7 +5,7 @@ import { confirm, toast } from "../dialog";
 import { fill, h, say } from "../elements";
 import { icon } from "../icons";
 import type { Studio, View } from "../studio";
-import { ACCEPT, choose, fromDrop, fromPicker } from "../upload/footage";
+import { ACCEPT, choose, type Found, fromPicker } from "../upload/footage";
 import type { Upload } from "../upload/uploads";
 import { count, percent, size, timeLeft } from "../words";
 
@@ -32,13 +32,7 @@ export class UploadView implements View {
     this.again.addEventListener("change", () => this.attach(fromPicker(this.again.files ?? [])));
     this.element = h(
       "section.upload",
-      {
-        ondragover: (event: Event) => event.preventDefault(),
-        ondrop: (event: DragEvent) => {
-          event.preventDefault();
-          if (event.dataTransfer !== null) void fromDrop(event.dataTransfer).then((found) => this.attach(found));
-        },
-      },
+      null,
       h("div.card.upload-card", null, h("span.upload-mark", { "aria-hidden": "true" }, icon("up")), h("h1", null, this.title), this.state, this.track, h("div.upload-line", null, this.percentage, this.numbers), this.buttons),
       this.again,
     );
@@ -71,7 +65,11 @@ export class UploadView implements View {
     return [cancel, h("button", { type: "button", onclick: () => uploads.pause(this.key) }, icon("pause"), "Pause")];
   }
 
-  private attach(found: ReturnType<typeof fromPicker>): void {
+  drop(found: readonly Found[]): void {
+    if (this.studio.uploads.get(this.key)?.state === "needs files") this.attach(found);
+  }
+
+  private attach(found: readonly Found[]): void {
     const problem = this.studio.uploads.attach(this.key, choose(found).found);
     if (problem !== null) toast(problem, "error");
   }
