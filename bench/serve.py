@@ -81,6 +81,11 @@ class OneScene:
     def folder(self, capture: str) -> Path:
         return self.root
 
+    def versions(self, capture: str) -> Any:
+        from diorama.viewer.jobs import ConflictError
+
+        raise ConflictError("None here.")
+
     def viewer_scene(self, capture: str) -> Any:
         from diorama.viewer.scene_data import ViewerScene
 

@@ -92,7 +92,7 @@ def studio_routes(
         jobs=jobs,
         uploads=UploadStore(library.scratch / "uploads"),
         events=EventHub(jobs),
-        scenes=SceneSites(library, jobs, PageFiles(bundle_files(folder)), library.scratch / "scenes"),
+        scenes=SceneSites(library, PageFiles(bundle_files(folder)), library.scratch / "scenes"),
         page=PageFiles(studio_files(folder), STUDIO_INDEX),
         invitations=Invitations(keys, invite_base),
         live=LiveRelays(library),

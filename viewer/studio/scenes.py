@@ -13,7 +13,8 @@ from urllib.parse import quote
 import anyio
 from starlette.responses import Response
 
-from ..jobs import ConflictError, Jobs, Library
+from ..jobs import ConflictError, Library
+from ..live import find_training
 from ..scene_site import PageFiles, SceneSite
 from ..version_sites import VersionSites, with_offers
 
@@ -51,9 +52,8 @@ class SceneSites:
         scratch: where files that are made for a site lie, for later servers too.
     """
 
-    def __init__(self, library: Library, jobs: Jobs, page: PageFiles, scratch: Path) -> None:
+    def __init__(self, library: Library, page: PageFiles, scratch: Path) -> None:
         self._library = library
-        self._jobs = jobs
         self._page = page
         self._scratch = scratch
         self._made: OrderedDict[str, CaptureSite] = OrderedDict()
@@ -84,11 +84,7 @@ class SceneSites:
         """Changes whenever the scene does: all writers of a scene folder rename into it or write its scene.json."""
         folder = self._library.folder(capture)
         places = tuple(folder / name for name in ("scene.json", "poses", "splats", "mesh", "report", VERSIONS))
-        is_trained = self._is_trained(capture)
-        return self._library.get(capture).title, is_trained, tuple(_changed(place) for place in places)
-
-    def _is_trained(self, capture: str) -> bool:
-        return any(job.kind == "scan" and job.is_active for job in self._jobs.list(capture))
+        return self._library.get(capture).title, find_training(folder), tuple(_changed(place) for place in places)
 
     def _make(self, capture: str, stamp: object) -> CaptureSite:
         folder = self._folder(capture)
@@ -104,7 +100,7 @@ class SceneSites:
             scene = with_offers(scene, api, versions.current())
             others = VersionSites(versions, self._page, folder / VERSIONS, api)
         offers = {**scene.server, "captures": api}
-        if self._is_trained(capture):
+        if find_training(self._library.folder(capture)) is not None:
             offers["live"] = f"/scenes/{name}/live"
         site = SceneSite(replace(scene, server=offers), self._page, folder)
         self._clear(folder, site)
