@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from .conftest import Tab
+from diorama.capture.camera import Camera
+from diorama.render.formats import write_splats
+
+from .conftest import Tab, make_sample, ring, synthetic_splats
 from .studio_pages import Desk, NewTab, camera_map, jpeg, options_of, press, text, until_text
 
 pytestmark = pytest.mark.browser
@@ -77,6 +82,25 @@ def test_the_tabs_and_the_cameras_answer_to_keys(desk: Desk, new_tab: NewTab, wo
     tab.page.focus(".camera-canvas")
     tab.page.keyboard.press("ArrowLeft")
     assert tab.page.evaluate("document.querySelector('.camera-canvas').toDataURL()") != before
+
+
+def test_a_training_is_followed_in_the_scene_page(
+    desk: Desk, new_tab: NewTab, working: tuple[str, str], tmp_path: Path
+) -> None:
+    capture, job = working
+    splats = synthetic_splats(200)
+    write_splats(splats, tmp_path / "early.ply")
+    camera = Camera.pinhole(64, 48, 60, 60, 32, 24)
+    desk.library.scenes[capture] = make_sample(
+        tmp_path / "early.ply", splats, ring(splats, 2, camera), is_metric=False
+    ).scene
+    tab = new_tab(400, 700)
+    desk.open(tab, f"/capture/{capture}")
+    until_text(tab, ".now", "Reading footage")
+    assert not tab.page.is_visible("text=Follow it live")
+    desk.jobs.reach(job, 2, 0.1)
+    tab.page.click("text=Follow it live")
+    tab.wait(f"location.pathname === '/scenes/{capture}/' && document.body?.dataset.started === '1'", 60)
 
 
 def test_a_job_is_stopped_and_goes_on(desk: Desk, new_tab: NewTab, working: tuple[str, str]) -> None:

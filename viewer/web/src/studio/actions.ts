@@ -27,6 +27,9 @@ export const exportUrl = (id: string, name: string): string => `${capture(id)}/e
 export const compare = (a: string, b: string): Promise<Comparison> => get(`api/compare?a=${part(a)}&b=${part(b)}`);
 export const report = (url: string): Promise<Report> => get(`${url}report.json`);
 
+/** While a training runs, the scene's page shows it as it grows. */
+export const sceneUrl = (id: string): string => `scenes/${part(id)}/`;
+
 /** Changes with the capture, so that no old picture stays. */
 export const thumbnailUrl = (c: Capture): string | null => (c.thumbnail === null ? null : `${c.thumbnail}?t=${Math.round(c.changed)}`);
 

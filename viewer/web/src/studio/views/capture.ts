@@ -86,10 +86,12 @@ export class CaptureView implements View {
     say(this.nowText, nowText(job));
     say(this.nowLeft, job.state === "running" ? timeLeft(job.time_left_s) : "");
     this.nowBar.style.width = `${100 * overall(job)}%`;
-    const key = `${job.id} ${job.state} ${capture.scene !== null}`;
+    const trains = job.kind === "scan" && job.stages.some((s) => s.name === "train" && s.state === "running");
+    const key = `${job.id} ${job.state} ${trains}`;
     if (this.shownButtons === key) return;
     this.shownButtons = key;
-    fill(this.nowButtons, ...this.jobButtons(job));
+    const follow = h("a.button", { href: actions.sceneUrl(capture.id) }, icon("scene"), "Follow it live");
+    fill(this.nowButtons, job.state === "running" && trains && follow, ...this.jobButtons(job));
   }
 
   private jobButtons(job: Job): HTMLElement[] {
