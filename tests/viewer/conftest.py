@@ -280,3 +280,42 @@ def studio_of(library: Any, jobs: Any, pages: Path) -> Iterator[tuple[Any, int]]
         with httpx.Client(base_url=base, trust_env=False, timeout=60, headers={"Origin": base}) as client:
             assert client.get("/", params={"token": TOKEN}).status_code == 303
             yield client, port
+
+
+@pytest.fixture
+def desk(bundle: Path, tmp_path: Path) -> Iterator[Any]:
+    """A `studio_pages.Desk` that runs."""
+    from .studio_pages import Desk, ShownJobs, ShownLibrary
+
+    running = Desk(ShownLibrary(tmp_path / "library"), ShownJobs(tmp_path / "jobs"), bundle)
+    running.start()
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> list[Path]:
+    """Photos of noise in a folder."""
+    from .studio_pages import jpeg
+
+    folder = tmp_path / "my garden"
+    folder.mkdir()
+    for i in range(4):
+        (folder / f"IMG_{i + 1}.jpg").write_bytes(jpeg(seed=i))
+    return sorted(folder.iterdir())
+
+
+@pytest.fixture
+def working(desk: Any) -> tuple[str, str]:
+    """(capture, job) of a scan that has begun."""
+    from .studio_pages import add_working
+
+    return add_working(desk)
+
+
+@pytest.fixture
+def ready(desk: Any) -> str:
+    """The id of a capture that is done, without a scene behind it."""
+    from .studio_pages import add_ready
+
+    return add_ready(desk)

@@ -41,7 +41,8 @@ def test_on_a_phone_the_list_comes_first(desk: Desk, new_tab: NewTab, ready: str
     assert tab.page.evaluate("document.documentElement.scrollWidth") <= 390
     tab.page.tap("text=All scans")
     tab.page.tap("text=New scan")
-    assert tab.page.is_visible("text=From this phone") and not tab.page.is_visible("text=Choose a folder")
+    until_text(tab, ".zone", "From this phone")
+    assert not tab.page.is_visible("text=Choose a folder")
     assert tab.page.get_attribute("#choose-files", "accept").startswith("video/*,image/*"), "the camera roll"
     small = tab.page.evaluate("""[...document.querySelectorAll("main button")]
         .filter((b) => b.offsetParent !== null && b.getBoundingClientRect().height < 44).length""")
