@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +24,7 @@ from diorama.render.splats import SH_C0, Splats
 from diorama.viewer.server import create_app
 
 from .conftest import PAGE_COLOUR, TOKEN, Sample, Tab, looking_at, make_sample, serving
-from .xr_helpers import Eye, Headset, headset_script
+from .xr_helpers import Eye, Headset, headset_script, menu_row
 
 pytestmark = pytest.mark.browser
 
@@ -53,9 +55,10 @@ def room_splats(seed: int = 3) -> Splats:
     return Splats(*(np.ascontiguousarray(a, np.float32) for a in arrays)).normalized()
 
 
-def room_sample(folder: Path, *, is_metric: bool = True, scale: float = 1.0) -> Sample:
+def room_sample(folder: Path, *, is_metric: bool = True, scale: float = 1.0, share: int = 1) -> Sample:
     """The room, seen by one camera at a hand's height in its middle, looking at the wall."""
     splats = room_splats()
+    splats = splats.select(np.arange(0, len(splats), share))
     if scale != 1.0:
         log_scales = splats.log_scales + np.float32(np.log(scale))
         splats = Splats(
@@ -74,20 +77,46 @@ def room(tmp_path_factory: pytest.TempPathFactory) -> Sample:
 
 
 @pytest.fixture(scope="module")
-def origin(room: Sample, bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    scratch = tmp_path_factory.mktemp("scratch")
-    with serving(lambda p: create_app(room.scene, bundle, token=TOKEN, port=p, scratch=scratch)) as port:
-        yield f"http://127.0.0.1:{port}"
+def origins(room: Sample, bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[Sample], str]]:
+    """Serves samples for as long as the module's tests last."""
+    with ExitStack() as stack:
+        served: dict[Path, str] = {}
+
+        def origin(sample: Sample) -> str:
+            path = sample.scene.splats
+            if path not in served:
+                scratch = tmp_path_factory.mktemp("scratch")
+                app = partial(create_app, sample.scene, bundle, token=TOKEN, scratch=scratch)
+                port = stack.enter_context(serving(lambda p: app(port=p)))
+                served[path] = f"http://127.0.0.1:{port}/?token={TOKEN}"
+            return served[path]
+
+        yield origin
+
+
+def opened(new_tab: NewTab, bundle: Path, url: str, size: tuple[int, int]) -> Headset:
+    """The page with an emulated Quest 3, not entered yet."""
+    tab = new_tab(*size)
+    tab.page.add_init_script(headset_script(bundle))
+    tab.page.goto(url)
+    tab.ready()
+    return Headset(tab)
 
 
 @pytest.fixture
-def headset(new_tab: NewTab, origin: str, bundle: Path) -> Headset:
-    """The page with an emulated Quest 3, not entered yet."""
-    tab = new_tab(640, 240)
-    tab.page.add_init_script(headset_script(bundle))
-    tab.page.goto(f"{origin}/?token={TOKEN}")
-    tab.ready()
-    return Headset(tab)
+def headset(new_tab: NewTab, bundle: Path, room: Sample, origins: Callable[[Sample], str]) -> Headset:
+    return opened(new_tab, bundle, origins(room), (640, 240))
+
+
+@pytest.fixture(scope="module")
+def few(tmp_path_factory: pytest.TempPathFactory) -> Sample:
+    """A room of the same size of a few dozen splats, for tests that move and look at no picture."""
+    return room_sample(tmp_path_factory.mktemp("few"), share=25)
+
+
+@pytest.fixture
+def quick(new_tab: NewTab, bundle: Path, few: Sample, origins: Callable[[Sample], str]) -> Headset:
+    return opened(new_tab, bundle, origins(few), (400, 300))
 
 
 def expected_picture(splats: Splats, eye: Eye, background: tuple[float, float, float]) -> npt.NDArray[np.float32]:
@@ -131,100 +160,98 @@ def test_ar_stands_the_scene_on_a_table_and_both_eyes_see_it(headset: Headset, r
     assert headset.tab.errors == []
 
 
-def test_teleport_lands_where_the_arc_points(headset: Headset) -> None:
-    headset.enter("vr")
-    begin = headset.room
-    headset.move("controllers.right", 0.2, 1.2, -0.3)
+def test_teleport_lands_where_the_arc_points(quick: Headset) -> None:
+    quick.enter("vr")
+    begin = quick.room
+    quick.move("controllers.right", 0.2, 1.2, -0.3)
     # Thrown from 1.2 m level at 7 m/s (arc.ts): down after sqrt(2 h / g), so many metres ahead.
     distance = 7 * np.sqrt(2 * 1.2 / 9.81)
     landing = begin.in_world([0.2, 0, -0.3 - distance])
-    headset.press("right", "trigger", 1)
-    told = json.loads(headset.data("xrLanding"))
+    quick.press("right", "trigger", 1)
+    told = json.loads(quick.data("xrLanding"))
     # A straight chord of a thirtieth of a second leaves the parabola by at most g dt^2 / 8, 1.4 mm.
     assert [told[0], -told[2], told[1]] == pytest.approx(landing, abs=0.01)
-    assert headset.room.translation == pytest.approx(begin.translation)
-    headset.press("right", "trigger", 0)
+    assert quick.room.translation == pytest.approx(begin.translation)
+    quick.press("right", "trigger", 0)
     # Feet, below the head at the room's middle, stand there; the head is 1.6 m above.
-    assert headset.room.in_world([0, 0, 0]) == pytest.approx(landing, abs=0.01)
-    assert headset.room.in_world([0, EYE_HEIGHT, 0])[2] == pytest.approx(EYE_HEIGHT, abs=0.01)
-    assert headset.room.yaw_rad == pytest.approx(begin.yaw_rad)
+    assert quick.room.in_world([0, 0, 0]) == pytest.approx(landing, abs=0.01)
+    assert quick.room.in_world([0, EYE_HEIGHT, 0])[2] == pytest.approx(EYE_HEIGHT, abs=0.01)
+    assert quick.room.yaw_rad == pytest.approx(begin.yaw_rad)
 
 
-def test_the_right_stick_aims_too_and_an_arc_into_nothing_goes_nowhere(headset: Headset) -> None:
-    headset.enter("vr")
-    begin = headset.room
+def test_the_right_stick_aims_too_and_an_arc_into_nothing_goes_nowhere(quick: Headset) -> None:
+    quick.enter("vr")
+    begin = quick.room
     # Straight up from 20 m: the ball is still in the air when the arc ends, after 2.4 s.
-    headset.do("device.controllers.right.quaternion.set(Math.SQRT1_2, 0, 0, Math.SQRT1_2)")
-    headset.do("device.controllers.right.position.set(0.2, 20, 0)")
-    headset.press("right", "trigger", 1)
-    assert headset.data("xrLanding") is None
-    headset.press("right", "trigger", 0)
-    assert headset.room.translation == pytest.approx(begin.translation)
-    headset.do(
-        "device.controllers.right.quaternion.set(0, 0, 0, 1); device.controllers.right.position.set(0.2, 1.2, 0)"
-    )
-    headset.stick("right", 0, -1)
-    assert headset.data("xrLanding") is not None
-    headset.stick("right", 0, 0)
+    quick.do("device.controllers.right.quaternion.set(Math.SQRT1_2, 0, 0, Math.SQRT1_2)")
+    quick.do("device.controllers.right.position.set(0.2, 20, 0)")
+    quick.press("right", "trigger", 1)
+    assert quick.data("xrLanding") is None
+    quick.press("right", "trigger", 0)
+    assert quick.room.translation == pytest.approx(begin.translation)
+    quick.do("device.controllers.right.quaternion.set(0, 0, 0, 1); device.controllers.right.position.set(0.2, 1.2, 0)")
+    quick.stick("right", 0, -1)
+    assert quick.data("xrLanding") is not None
+    quick.stick("right", 0, 0)
     expected = begin.in_world([0.2, 0, -7 * np.sqrt(2 * 1.2 / 9.81)])
-    assert headset.room.in_world([0, 0, 0]) == pytest.approx(expected, abs=0.01)
+    assert quick.room.in_world([0, 0, 0]) == pytest.approx(expected, abs=0.01)
 
 
-def test_snap_turn_turns_by_its_angle_where_the_head_is(headset: Headset) -> None:
-    headset.enter("vr")
-    headset.move("", 0.5, EYE_HEIGHT, 0.4)
-    head = headset.room.in_world([0.5, EYE_HEIGHT, 0.4])
+def test_snap_turn_turns_by_its_angle_where_the_head_is(quick: Headset) -> None:
+    quick.enter("vr")
+    quick.move("", 0.5, EYE_HEIGHT, 0.4)
+    head = quick.room.in_world([0.5, EYE_HEIGHT, 0.4])
     for turns in (1, 2):
-        headset.stick("right", 1, 0, settle=4)  # Held: one turn only.
-        headset.stick("right", 0, 0)
-        assert np.degrees(headset.room.yaw_rad) == pytest.approx(-30 * turns, abs=1e-3)
-    headset.stick("right", -1, 0)
-    headset.stick("right", 0, 0)
-    assert np.degrees(headset.room.yaw_rad) == pytest.approx(-30, abs=1e-3)
-    assert headset.room.in_world([0.5, EYE_HEIGHT, 0.4]) == pytest.approx(head, abs=1e-5)
+        quick.stick("right", 1, 0, settle=4)  # Held: one turn only.
+        quick.stick("right", 0, 0)
+        assert np.degrees(quick.room.yaw_rad) == pytest.approx(-30 * turns, abs=1e-3)
+    quick.stick("right", -1, 0)
+    quick.stick("right", 0, 0)
+    assert np.degrees(quick.room.yaw_rad) == pytest.approx(-30, abs=1e-3)
+    assert quick.room.in_world([0.5, EYE_HEIGHT, 0.4]) == pytest.approx(head, abs=1e-5)
 
 
-def test_the_left_stick_walks_ahead_on_the_floor(headset: Headset) -> None:
-    headset.enter("vr")
-    begin = headset.room
-    headset.stick("left", 0, -1, settle=4)
-    headset.stick("left", 0, 0)
-    moved = headset.room.translation - begin.translation
+def test_the_left_stick_walks_ahead_on_the_floor(quick: Headset) -> None:
+    quick.enter("vr")
+    begin = quick.room
+    quick.stick("left", 0, -1, settle=4)
+    quick.stick("left", 0, 0)
+    moved = quick.room.translation - begin.translation
     assert moved[1] > 0.02
     assert moved[[0, 2]] == pytest.approx([0, 0], abs=1e-6)
 
 
-def test_two_grips_scale_turn_and_move_the_scene(headset: Headset) -> None:
-    headset.enter("vr")
-    headset.move("controllers.left", -0.2, 1.3, -0.4)
-    headset.move("controllers.right", 0.2, 1.3, -0.4)
-    begin = headset.room
+def test_two_grips_scale_turn_and_move_the_scene(quick: Headset) -> None:
+    quick.enter("vr")
+    quick.move("controllers.left", -0.2, 1.3, -0.4)
+    quick.move("controllers.right", 0.2, 1.3, -0.4)
+    begin = quick.room
     held = begin.in_world([0, 1.3, -0.4])
-    headset.press("left", "squeeze", 1)
-    headset.press("right", "squeeze", 1)
+    quick.press("left", "squeeze", 1)
+    quick.press("right", "squeeze", 1)
     # Two and a half times as far apart: the scene becomes so much larger, about the middle of the hands.
-    headset.move("controllers.left", -0.5, 1.3, -0.4)
-    headset.move("controllers.right", 0.5, 1.3, -0.4)
-    assert begin.scale / headset.room.scale == pytest.approx(2.5, rel=1e-4)
-    assert headset.room.in_room(held) == pytest.approx([0, 1.3, -0.4], abs=1e-4)
+    quick.move("controllers.left", -0.5, 1.3, -0.4)
+    quick.move("controllers.right", 0.5, 1.3, -0.4)
+    assert begin.scale / quick.room.scale == pytest.approx(2.5, rel=1e-4)
+    assert quick.room.in_room(held) == pytest.approx([0, 1.3, -0.4], abs=1e-4)
     # A quarter turn of the hands to the left turns the scene with them, and it follows their middle.
-    headset.move("controllers.left", 0, 1.3, 0.1)
-    headset.move("controllers.right", 0, 1.3, -0.9)
-    assert headset.room.yaw_rad - begin.yaw_rad == pytest.approx(-np.pi / 2, abs=1e-4)
-    headset.move("controllers.left", 0.3, 1.5, 0.1)
-    headset.move("controllers.right", 0.3, 1.5, -0.9)
-    assert headset.room.in_room(held) == pytest.approx([0.3, 1.5, -0.4], abs=1e-4)
-    headset.press("left", "squeeze", 0)
-    headset.press("right", "squeeze", 0)
-    after = headset.room
+    quick.move("controllers.left", 0, 1.3, 0.1)
+    quick.move("controllers.right", 0, 1.3, -0.9)
+    assert quick.room.yaw_rad - begin.yaw_rad == pytest.approx(-np.pi / 2, abs=1e-4)
+    quick.move("controllers.left", 0.3, 1.5, 0.1)
+    quick.move("controllers.right", 0.3, 1.5, -0.9)
+    assert quick.room.in_room(held) == pytest.approx([0.3, 1.5, -0.4], abs=1e-4)
+    quick.press("left", "squeeze", 0)
+    quick.press("right", "squeeze", 0)
+    after = quick.room
     # Let go: hands move without the scene. One grip only shifts.
-    headset.move("controllers.right", 0.2, 1.0, -0.4)
-    assert headset.room.translation == pytest.approx(after.translation)
-    headset.press("right", "squeeze", 1)
-    place = headset.room.in_world([0.2, 1.0, -0.4])
-    headset.move("controllers.right", 0.1, 1.2, -0.6)
-    assert headset.room.in_room(place) == pytest.approx([0.1, 1.2, -0.6], abs=1e-4)
-    assert headset.room.scale == pytest.approx(after.scale)
+    quick.move("controllers.right", 0.2, 1.0, -0.4)
+    assert quick.room.translation == pytest.approx(after.translation)
+    quick.press("right", "squeeze", 1)
+    place = quick.room.in_world([0.2, 1.0, -0.4])
+    quick.move("controllers.right", 0.1, 1.2, -0.6)
+    assert quick.room.in_room(place) == pytest.approx([0.1, 1.2, -0.6], abs=1e-4)
+    assert quick.room.scale == pytest.approx(after.scale)
 
 
 def page_state(headset: Headset) -> dict[str, Any]:
@@ -258,3 +285,75 @@ def test_leaving_restores_the_page(headset: Headset) -> None:
     assert float(np.abs(headset.still_picture() - picture).mean()) > 0.01
     headset.enter("vr")
     assert headset.tab.errors == []
+
+
+ROWS = 5
+"""Of the menu in VR: snap turn, vignette, pick things up, back to the start, leave."""
+
+
+def test_the_menu_s_rows_do_what_they_say(quick: Headset) -> None:
+    quick.enter("vr")
+    begin = quick.room
+    quick.choose(0, ROWS)
+    # A press on the menu is no teleport.
+    assert quick.room.translation == pytest.approx(begin.translation)
+    assert json.loads(quick.page.evaluate("localStorage.getItem('diorama-xr')"))["turnDegrees"] == 45
+    quick.stick("right", 1, 0)
+    quick.stick("right", 0, 0)
+    assert np.degrees(quick.room.yaw_rad) == pytest.approx(-45, abs=1e-3)
+    quick.choose(1, ROWS)
+    assert json.loads(quick.page.evaluate("localStorage.getItem('diorama-xr')"))["vignette"] is False
+    quick.choose(3, ROWS)
+    quick.frames(2)
+    assert quick.room.yaw_rad == pytest.approx(begin.yaw_rad)
+
+
+def test_the_vignette_darkens_the_edges_while_walking(headset: Headset) -> None:
+    headset.enter("vr")
+    headset.hide_hands()
+    still, _ = headset.eyes()
+    headset.stick("left", 0, -0.2, settle=8)
+    moving, _ = headset.eyes()
+    # The edge of a field of 106 by 90 degrees is black, its middle as it was but for a few centimetres of walking.
+    edge, middle = np.s_[:, :20], np.s_[100:140, 140:180]
+    assert float(moving.picture[edge].mean()) < 0.02 < float(still.picture[edge].mean())
+    assert float(moving.picture[middle].mean()) == pytest.approx(float(still.picture[middle].mean()), rel=0.3)
+    headset.stick("left", 0, 0, settle=8)
+    assert float(headset.eyes()[0].picture[edge].mean()) > 0.02
+
+
+def test_a_pinch_teleports_and_presses(quick: Headset) -> None:
+    quick.enter("vr")
+    quick.do("device.primaryInputMode = 'hand'", settle=4)
+    begin = quick.room
+    quick.point("hands.right", [0.2, 1.2, -0.3], [0.2, 1.2, -1.3])
+    quick.do("device.hands.right.updatePinchValue(1)")
+    told = json.loads(quick.data("xrLanding"))
+    distance = 7 * np.sqrt(2 * 1.2 / 9.81)
+    landing = begin.in_world([0.2, 0, -0.3 - distance])
+    assert [told[0], -told[2], told[1]] == pytest.approx(landing, abs=0.02)
+    quick.do("device.hands.right.updatePinchValue(0)")
+    assert quick.room.in_world([0, 0, 0]) == pytest.approx(landing, abs=0.02)
+
+
+def test_two_pinches_scale_the_scene(quick: Headset) -> None:
+    quick.enter("ar")
+    quick.do("device.primaryInputMode = 'hand'", settle=4)
+    begin = quick.room.scale
+    quick.move("hands.left", -0.1, 1.2, -0.4)
+    quick.move("hands.right", 0.1, 1.2, -0.4)
+    quick.do("device.hands.left.updatePinchValue(1); device.hands.right.updatePinchValue(1)", settle=3)
+    before = quick.finger_gap()
+    quick.move("hands.left", -0.3, 1.2, -0.4)
+    quick.move("hands.right", 0.3, 1.2, -0.4)
+    assert begin / quick.room.scale == pytest.approx(quick.finger_gap() / before, rel=1e-3)
+    assert begin / quick.room.scale > 2
+
+
+def test_the_exit_button_in_the_headset_leaves(quick: Headset) -> None:
+    quick.enter("vr")
+    quick.open_menu()
+    quick.point("controllers.right", [0.2, 1.2, -0.1], menu_row([0, 1.6, 0], [0, 0, -1], ROWS, ROWS - 1))
+    quick.page.evaluate("device.controllers.right.updateButtonValue('trigger', 1)")
+    quick.tab.wait("document.body.dataset.xr === undefined")
+    assert quick.tab.errors == []

@@ -49,6 +49,18 @@ LOOK = """
   })()
 """
 
+TIPS = """
+  (async () => {
+    const space = await session.requestReferenceSpace("local-floor");
+    return new Promise((done) => session.requestAnimationFrame((_, frame) => done(
+      [...session.inputSources].flatMap((s) => ["thumb-tip", "index-finger-tip"].map((joint) => {
+        const { x, y, z } = frame.getJointPose(s.hand.get(joint), space).transform.position;
+        return [x, y, z];
+      })),
+    )));
+  })()
+"""
+
 
 def headset_script(bundle: Path, model: str = "metaQuest3") -> str:
     """What installs IWER before the page's own code; the build of the page brings it as a development package."""
@@ -147,6 +159,38 @@ class Headset:
         """`part` of the device, such as controllers.left; the headset itself when it is empty."""
         self.do(f"device{'.' if part else ''}{part}.position.set({x}, {y}, {z})", settle)
 
+    def point(self, part: str, place: Any, target: Any, settle: int = 2) -> None:
+        """Puts a controller or hand at a place of the room, its ray (-z) towards a target."""
+        way = np.asarray(target, float) - place
+        x, y, z = way / np.linalg.norm(way)
+        # The shortest turn of (0, 0, -1) to (x, y, z): half way between no turn and twice it.
+        turn = np.array([y, -x, 0, 1 - z])
+        a, b, c, w = turn / np.linalg.norm(turn)
+        px, py, pz = place
+        self.do(
+            f"const d = device.{part}; d.position.set({px}, {py}, {pz}); d.quaternion.set({a}, {b}, {c}, {w})", settle
+        )
+
+    def open_menu(self) -> None:
+        if self.data("xrMenu") != "1":
+            self.press("right", "b-button", 1)
+            self.press("right", "b-button", 0)
+        assert self.data("xrMenu") == "1"
+
+    def finger_gap(self) -> float:
+        """Metres between the two hands' pinches: half way between the tips of thumb and index finger."""
+        tips: list[list[float]] = self.page.evaluate(TIPS)
+        left, right = (np.mean(pair, axis=0) for pair in (tips[:2], tips[2:]))
+        return float(np.linalg.norm(np.subtract(left, right)))
+
+    def choose(self, row: int, rows: int) -> None:
+        """Presses one of the menu's rows with the right trigger."""
+        self.open_menu()
+        target = menu_row([0, 1.6, 0], [0, 0, -1], rows, row)
+        self.point("controllers.right", [0.2, 1.2, -0.1], target)
+        self.press("right", "trigger", 1)
+        self.press("right", "trigger", 0)
+
     def still_picture(self) -> npt.NDArray[np.float32]:
         """The page's own picture, outside a session, once it has come to rest."""
         quiet, last = 0, ""
@@ -185,3 +229,16 @@ def pinhole(view: dict[str, list[float]], width: int, height: int, room: Room) -
     )
     rotation = (room.rotation @ room_from_eye[:3, :3] @ OPENCV_FROM_THREE).T
     return camera, Pose(rotation, -rotation @ room.in_world(room_from_eye[:3, 3]))
+
+
+def menu_row(head: Any, ahead: Any, rows: int, row: int) -> Array:
+    """The middle of a row of the headset's menu in the room: a board 0.44 m wide, 0.75 m ahead and 0.12 m below the
+    eyes, turned to them; its head is 92 and each row 76 pixels high, of 704 across (menu.ts)."""
+    head, ahead = np.asarray(head, float), np.asarray(ahead, float)
+    level = ahead * [1, 0, 1] / np.linalg.norm(ahead * [1, 0, 1])
+    centre = head + 0.75 * level - [0, 0.12, 0]
+    normal = (head - centre) / np.linalg.norm(head - centre)
+    right = np.cross([0, 1, 0], normal)
+    up = np.cross(normal, right / np.linalg.norm(right))
+    height = 92 + 76 * rows + 16
+    return np.asarray(centre + up * (height / 2 - 92 - 76 * (row + 0.5)) * 0.44 / 704)

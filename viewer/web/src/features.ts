@@ -4,10 +4,11 @@
 
 import { edit } from "./features/edit/edit";
 import { live } from "./features/live/live";
+import { play } from "./features/play/play";
 import { xr } from "./features/xr/xr";
 import type { Feature, Page } from "./page";
 
-export const features: Feature[] = [xr, live, edit];
+export const features: Feature[] = [play, xr, live, edit];
 
 export async function startFeatures(page: Page): Promise<void> {
   for (const feature of features) {

@@ -2,7 +2,7 @@
 
 import { Vector3 } from "three";
 import type { Rig } from "./rig";
-import type { Surface, SurfaceHit } from "./surface";
+import type { Surface, SurfaceHit } from "../../surface";
 
 /** Metres a second at the hand: 5 m far on level ground at best, a few steps when held naturally. */
 export const THROW_SPEED = 7;

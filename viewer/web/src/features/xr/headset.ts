@@ -2,21 +2,27 @@
 
 import { MathUtils, type Matrix4, Quaternion, Vector3 } from "three";
 import type { Page } from "../../page";
+import { unitsPerMetre } from "../../scale";
+import type { Play } from "../play/play";
 import type { Flight } from "./arc";
 import { Grab } from "./grab";
 import { HitTest } from "./hit_test";
+import { Hold } from "./hold";
 import { type Head, Locomotion } from "./locomotion";
 import { Menu, type MenuItem } from "./menu";
 import { drawEachEye, PageState, prepare } from "./page_state";
-import { type ArSize, placeInRoom, standWhereThePageLooked, unitsPerMetre, usualPlace } from "./placement";
+import { type ArSize, placeInRoom, standWhereThePageLooked, usualPlace } from "./placement";
 import { type Pointer, Pointers } from "./pointers";
-import { qualityOf } from "./quality";
+import { type Quality, qualityOf } from "./quality";
 import { Rig } from "./rig";
 import { next, saveSettings, type Settings, TURNS } from "./settings";
 import { type Mode, SESSION_MODES } from "./support";
-import type { Surface } from "./surface";
+import type { Surface } from "../../surface";
+import { type Thinned, thinOut } from "./thin";
 import { Vignette, Visuals } from "./visuals";
 
+/** How long the rays of hands are that may take things, in metres. */
+const REACH = 3;
 /** Nearer than this nothing is drawn, in metres of the room. */
 const NEAREST = 0.05;
 
@@ -25,6 +31,7 @@ export interface Entry {
   readonly mode: Mode;
   readonly settings: Settings;
   readonly surface: () => Surface;
+  readonly play: Play;
   /** What a phone shows over its picture in AR. */
   readonly overlay: HTMLElement;
   readonly onEnd: () => void;
@@ -45,11 +52,14 @@ export class Headset {
   private readonly pointers: Pointers;
   private readonly locomotion: Locomotion;
   private readonly grab = new Grab();
+  private readonly hold = new Hold();
   private readonly menu = new Menu();
   private readonly visuals = new Visuals();
   private readonly vignette = new Vignette();
   private readonly hitTest: HitTest | null;
   private readonly undoEyes: () => void;
+  private readonly thinned: Thinned | null;
+  private readonly wasPlaying: boolean;
   private readonly trueUnits: number;
   private fitted: boolean;
   private arSize: ArSize = "table";
@@ -66,7 +76,7 @@ export class Headset {
       const quality = qualityOf(settings.quality);
       prepare(page.stage.renderer, quality);
       await page.stage.renderer.xr.setSession(session);
-      return new Headset(entry, session, state, drawEachEye(page, quality));
+      return new Headset(entry, session, state, quality);
     } catch (error) {
       await session.end().catch(() => {});
       state.restore();
@@ -78,10 +88,13 @@ export class Headset {
     private readonly entry: Entry,
     readonly session: XRSession,
     private readonly state: PageState,
-    undoEyes: () => void,
+    quality: Quality,
   ) {
-    const { page } = entry;
-    this.undoEyes = undoEyes;
+    const { page, play } = entry;
+    this.undoEyes = drawEachEye(page, quality);
+    this.thinned = thinOut(page, quality.maxSplats);
+    this.wasPlaying = play.on;
+    play.playground?.useInstead(this.thinned?.mesh ?? null);
     this.pointers = new Pointers(session);
     this.locomotion = new Locomotion(this.rig, entry.surface, entry.settings);
     this.hitTest = entry.mode === "ar" ? new HitTest(session) : null;
@@ -144,7 +157,8 @@ export class Headset {
 
   private act(pointers: readonly Pointer[], seconds: number): void {
     if (pointers.some((p) => p.menuPressed || asksForMenu(p, this.head))) this.toggleMenu();
-    const { rays, free } = this.useMenu(pointers);
+    const { rays, free: unused } = this.useMenu(pointers);
+    const free = this.holdThings(pointers, unused, rays);
     const reach = this.rig.pointInRoom(this.entry.page.centre).distanceTo(this.head.position);
     this.grab.step(free, this.rig, MathUtils.clamp(reach, 0.5, 5));
     let flight: Flight | null = null;
@@ -157,6 +171,19 @@ export class Headset {
     this.visuals.showReticle(this.menu.open ? null : this.reticle);
     this.vignette.step(smooth && this.entry.settings.vignette, seconds);
     this.tell(flight);
+  }
+
+  /** Returns the pointers that do not hold a thing. */
+  private holdThings(pointers: readonly Pointer[], free: Pointer[], rays: Map<XRInputSource, number>): Pointer[] {
+    const { play } = this.entry;
+    const { playground } = play;
+    if (playground === null) return free;
+    if (!play.on) {
+      this.hold.end(playground);
+      return free;
+    }
+    for (const { source } of free) rays.set(source, REACH);
+    return this.hold.step(playground, pointers, free, this.rig);
   }
 
   private placeByHand(free: readonly Pointer[]): void {
@@ -218,6 +245,9 @@ export class Headset {
       items.push({ id: "vignette", label: "Comfort vignette", value: settings.vignette ? "on" : "off" });
       if (!page.scene.isMetric) items.push({ id: "fit", label: "Size", value: this.fitted ? "guessed" : "1 unit = 1 m" });
     }
+    const { play } = this.entry;
+    items.push({ id: "play", label: "Pick things up", value: play.on ? "on" : "off" });
+    if ((play.playground?.count ?? 0) > 0) items.push({ id: "putBack", label: "Put things back" });
     items.push({ id: "restart", label: "Back to the start" });
     items.push({ id: "exit", label: `Leave ${mode.toUpperCase()}` });
     return items;
@@ -233,11 +263,23 @@ export class Headset {
         this.placed = false;
       },
       table: () => this.setArSize(this.arSize === "table" ? "true" : "table"),
+      play: () => void this.togglePlay(),
+      putBack: () => this.entry.play.playground?.clear(),
       restart: () => (this.placed = false),
       exit: () => void this.end(),
     };
     actions[item]?.();
     saveSettings(settings);
+  }
+
+  private async togglePlay(): Promise<void> {
+    const { play, page } = this.entry;
+    try {
+      await play.turn(!play.on);
+      play.playground?.useInstead(this.thinned?.mesh ?? null);
+    } catch (error) {
+      page.notice(error instanceof Error ? error.message : String(error));
+    }
   }
 
   // --- For tests and the page --------------------------------------------------------------------------------------
@@ -258,7 +300,11 @@ export class Headset {
   }
 
   private leave(): void {
+    const { play } = this.entry;
     this.undoEyes();
+    play.playground?.useInstead(null);
+    this.thinned?.undo();
+    if (!this.wasPlaying) void play.turn(false);
     this.pointers.dispose();
     this.hitTest?.dispose();
     this.state.restore();

@@ -5,7 +5,7 @@ import { type Flight, throwArc } from "./arc";
 import type { Pointer } from "./pointers";
 import type { Rig } from "./rig";
 import type { Settings } from "./settings";
-import type { Surface } from "./surface";
+import type { Surface } from "../../surface";
 
 const DEAD = 0.15;
 /** A stick counts as pushed beyond the first and as let go below the second. */

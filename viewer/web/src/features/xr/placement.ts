@@ -1,37 +1,17 @@
 // Where the person and the scene meet: the first step into VR, the table and the floor in AR, and the scene's size.
 
-import { type Box3, Euler, MathUtils, Quaternion, Vector3 } from "three";
+import { Euler, MathUtils, Quaternion, Vector3 } from "three";
 import type { Page } from "../../page";
 import type { Head } from "./locomotion";
 import type { Rig } from "./rig";
-import type { Surface } from "./surface";
-import { viewpointOf } from "../../coordinates";
+import type { Surface } from "../../surface";
 
-/** How high people hold a camera while they scan. */
-const HAND_HEIGHT = 1.5;
-/** Without cameras a scene is taken for a thing of this diagonal. */
-const THING_METRES = 2;
 /** The longest level side of a scene on a table. */
 export const TABLE_METRES = 0.6;
 const TABLE_HEIGHT = 0.75;
 const ARM = 0.9;
 /** In AR at true size the scene begins this far in front of the person. */
 const AHEAD = 0.6;
-
-/** World units that make one metre: 1 when the scene is in metres, else a guess from how it was taken. */
-export function unitsPerMetre(page: Page, ground: number): number {
-  if (page.scene.isMetric) return 1;
-  const heights = page.scene.cameras.map((c) => viewpointOf(c).position.y - ground).sort((a, b) => a - b);
-  const usual = heights[Math.floor(heights.length / 2)] ?? 0;
-  // Cameras at the floor or below it say nothing about a person's height.
-  return usual > page.radius * 0.03 ? usual / HAND_HEIGHT : (page.radius * 2) / THING_METRES;
-}
-
-/** The height of level ground in three's frame: a reconstruction has its ground at zero where it found one. */
-export function groundHeight(bounds: Box3, radius: number): number {
-  const above = bounds.min.y <= radius * 0.25 && bounds.max.y > 0 && bounds.min.y >= -radius * 0.5;
-  return above ? 0 : bounds.min.y;
-}
 
 const yawOf = (quaternion: Quaternion): number => new Euler().setFromQuaternion(quaternion, "YXZ").y;
 

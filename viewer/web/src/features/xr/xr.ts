@@ -2,12 +2,13 @@
 
 import "./xr.css";
 import type { Feature, Page } from "../../page";
+import { surfaceOf } from "../../surface";
+import { playOf } from "../play/play";
 import type { Headset } from "./headset";
-import { groundHeight } from "./placement";
 import { detectQuality, QUALITIES } from "./quality";
 import { loadSettings, saveSettings, type Settings, SPEEDS, TURNS } from "./settings";
 import { findSupport, type Mode, refusal, type Support } from "./support";
-import { LevelGround, type Surface } from "./surface";
+
 
 const HEADSET_ICON =
   '<path d="M4 8.500h16a1.500 1.500 0 0 1 1.500 1.500v5.500a2 2 0 0 1-2 2h-3.600a2 2 0 0 1-1.600-.8l-1-1.300a1.600 1.600 0 0 0-2.600 0l-1 1.300a2 2 0 0 1-1.600.8H4.500a2 2 0 0 1-2-2V10A1.500 1.500 0 0 1 4 8.500z" />';
@@ -21,8 +22,6 @@ const loadHeadset = (): Promise<typeof import("./headset")> => import("./headset
 export const xr: Feature = async (page: Page): Promise<void> => {
   const settings = loadSettings();
   const support = await findSupport();
-  const ground = new LevelGround(groundHeight(page.bounds, page.radius));
-  const surface = (): Surface => ground;
   const overlay = makeOverlay();
   let headset: Headset | null = null;
   let entering = false;
@@ -31,12 +30,13 @@ export const xr: Feature = async (page: Page): Promise<void> => {
     if (headset !== null || entering) return;
     entering = true;
     try {
+      const surface = surfaceOf(page);
       const { Headset } = await loadHeadset();
       const onEnd = (): void => {
         headset = null;
         page.stage.canvas.focus({ preventScroll: true });
       };
-      headset = await Headset.enter({ page, mode, settings, surface, overlay, onEnd });
+      headset = await Headset.enter({ page, mode, settings, surface: () => surface.current, play: playOf(page), overlay, onEnd });
       if (!page.scene.isMetric) page.notice("The scene's scale is unknown: its size in the headset is a guess.");
     } catch (error) {
       page.notice(refusal(error, mode));
@@ -50,7 +50,10 @@ export const xr: Feature = async (page: Page): Promise<void> => {
   if (support.ar) page.toolbar.addButton({ id: "enter-ar", label: "AR", icon: AR_ICON, title: "Enter AR", group, onPress: () => void enter("ar") });
   page.toolbar.addButton({ id: "headset", label: "Headset", icon: support.vr || support.ar ? HELP_ICON : HEADSET_ICON, title: "VR and AR: what is needed, controls and settings", group, onPress: () => page.panels.toggle("headset") });
   fillSheet(page.panels.add("headset", "VR and AR"), page, support, settings);
-  if (support.vr || support.ar) void loadHeadset();
+  if (support.vr || support.ar) {
+    void loadHeadset();
+    surfaceOf(page);
+  }
   overlay.querySelector("[data-do=exit]")?.addEventListener("click", () => void headset?.end());
   overlay.querySelector("[data-do=table]")?.addEventListener("click", () => headset?.setArSize("table"));
   overlay.querySelector("[data-do=true]")?.addEventListener("click", () => headset?.setArSize("true"));

@@ -1,6 +1,9 @@
 // What one stands on and bumps into, in three's world: the scene's collider where it has one, else its level ground.
 
 import { Ray, Vector3 } from "three";
+import { loadCollider } from "./collider";
+import { PageError } from "./errors";
+import type { Page } from "./page";
 
 export interface SurfaceHit {
   readonly point: Vector3;
@@ -105,4 +108,44 @@ export class TriangleSurface implements Surface {
       for (let z = index(z0); z <= index(z1); z++) look(x * 0x8000000 + z);
     }
   }
+}
+
+/** A reconstruction has its ground at zero where it found one; else it is the foot of the scene's bulk. */
+function groundHeight(page: Page): number {
+  const { min, max } = page.bounds;
+  const near = min.y <= page.radius * 0.25 && min.y >= -page.radius * 0.5;
+  return near && max.y > 0 ? 0 : min.y;
+}
+
+/** A page's surface: level ground at first, its collider once that has come. */
+export class SceneSurface {
+  current: Surface;
+  /** Settled when the collider is there, or there is none. */
+  readonly ready: Promise<void>;
+
+  constructor(page: Page) {
+    this.current = new LevelGround(groundHeight(page));
+    this.ready = page.scene.collider === null ? Promise.resolve() : this.load(page, page.scene.collider);
+  }
+
+  private async load(page: Page, url: string): Promise<void> {
+    try {
+      const triangles = await loadCollider(url);
+      if (triangles.length > 0) this.current = new TriangleSurface(triangles, this.current.ground);
+    } catch (error) {
+      page.notice(error instanceof PageError ? error.message : `The scene's collider cannot be used: ${String(error)}`);
+    }
+  }
+}
+
+const surfaces = new WeakMap<Page, SceneSurface>();
+
+/** The page's surface, loaded when it is first asked for. */
+export function surfaceOf(page: Page): SceneSurface {
+  let surface = surfaces.get(page);
+  if (surface === undefined) {
+    surface = new SceneSurface(page);
+    surfaces.set(page, surface);
+  }
+  return surface;
 }
