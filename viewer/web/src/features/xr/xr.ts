@@ -46,7 +46,7 @@ export const xr: Feature = async (page: Page): Promise<void> => {
   };
 
   const group = "immerse" as const;
-  if (support.vr) page.toolbar.addButton({ id: "enter-vr", label: "VR", icon: HEADSET_ICON, title: "Enter VR", key: "x", group, onPress: () => void enter("vr") });
+  if (support.vr) page.toolbar.addButton({ id: "enter-vr", label: "VR", icon: HEADSET_ICON, title: "Enter VR", key: "j", group, onPress: () => void enter("vr") });
   if (support.ar) page.toolbar.addButton({ id: "enter-ar", label: "AR", icon: AR_ICON, title: "Enter AR", group, onPress: () => void enter("ar") });
   page.toolbar.addButton({ id: "headset", label: "Headset", icon: support.vr || support.ar ? HELP_ICON : HEADSET_ICON, title: "VR and AR: what is needed, controls and settings", group, onPress: () => page.panels.toggle("headset") });
   fillSheet(page.panels.add("headset", "VR and AR"), page, support, settings);
