@@ -8,7 +8,7 @@ import re
 import ssl
 import threading
 import xml.etree.ElementTree
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from diorama.viewer.studio import serve
 from diorama.viewer.studio.invitations import qr_svg, qr_terminal
 from diorama.viewer.studio.serve import Opened, serve_studio, session_secret
 
+from .conftest import Tab
 from .studio_doubles import MemoryJobs, MemoryLibrary
 
 ADDRESS = "127.0.0.2"
@@ -159,6 +160,26 @@ def test_a_session_outlives_the_server(home: Path, monkeypatch: pytest.MonkeyPat
             assert links.url.startswith(base)
     key = home / "config" / "diorama" / "sessions.key"
     assert key.stat().st_mode & 0o777 == 0o600 and session_secret(key.parent) == key.read_bytes()
+
+
+@pytest.mark.browser
+def test_a_browser_takes_it_for_a_secure_page(
+    home: Path, bundle: Path, new_tab: Callable[..., Tab], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """WebXR is for secure pages only. That the certificate is its own is what a person accepts once."""
+    monkeypatch.setattr("diorama.viewer.studio.app.require_bundle", lambda: bundle)
+    with serving_studio(home, monkeypatch, lan=True) as links:
+        tab = new_tab(390, 780, ignore_https_errors=True)
+        sockets: list[str] = []
+        tab.page.on("websocket", lambda socket: socket.on("framereceived", lambda _: sockets.append(socket.url)))
+        tab.page.goto(links.phone_url)
+        tab.wait("document.querySelector('main') !== null")
+        while not sockets:
+            tab.page.evaluate("new Promise((done) => requestAnimationFrame(() => done()))")
+        assert sockets[0].startswith(f"wss://{ADDRESS}:")
+        assert tab.page.evaluate("isSecureContext && document.cookie === '' && !location.search")
+        assert tab.page.evaluate("fetch('/api/captures').then((r) => r.status)") == 200
+        assert not tab.errors
 
 
 def test_without_a_network_there_is_a_sentence(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
