@@ -9,7 +9,6 @@ import os
 import socket
 import stat
 import threading
-import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,12 +18,9 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from diorama.capture.camera import Camera
-from diorama.capture.transforms import Pose
 from diorama.reconstruct.train import Box
 from diorama.render.rasterize import rasterize
-from diorama.render.splats import Splats
-from diorama.viewer.live import LiveEndpoint, LiveRelay, find_training
+from diorama.viewer.live import LiveRelay, find_training
 from diorama.viewer.live.address import FILE, TrainingAddress, remove_address, write_address
 from diorama.viewer.live.answers import RECORD, answer_to, camera_from, error_colours, splat_rows
 from diorama.viewer.live.budget import Budget
@@ -32,72 +28,7 @@ from diorama.viewer.live.page_client import PageClient
 from diorama.viewer.live.wire import Connection, WireError, pack
 
 from .conftest import synthetic_splats
-
-
-class FakeTraining:
-    """Stands in for `Watched`: splats that do not change, and a photo."""
-
-    def __init__(self, splats: Splats) -> None:
-        self.all = splats
-        self.step, self.steps, self.seconds = 0, 1000, 0.0
-        self.history: dict[str, list[float]] = {n: [] for n in ("step", "loss", "splats", "psnr_db", "step_ms")}
-        self.crop: Box | None = None
-        self.photos = ("one.jpg", "two.jpg")
-        self.is_antialiased = False
-        self.asked = list[str]()
-
-    @property
-    def count(self) -> int:
-        return len(self.all)
-
-    def splats(self, *, sh_degree: int = 0, box: Box | None = None, most: int | None = None) -> Splats:
-        self.asked.append("splats")
-        shown = self.all if box is None else self.all.select(box.holds(self.all.means))
-        return shown.select(np.arange(min(len(shown), most or len(shown))))
-
-    def picture(self, camera: Camera, cam_from_world: Pose, box: Box | None = None) -> np.ndarray:
-        self.asked.append("picture")
-        return rasterize(self.all, camera, cam_from_world, backend="cpu").rgb
-
-    def photo(self, index: int) -> tuple[np.ndarray, None]:
-        return np.full((12, 16, 3), 100 + index, np.uint8), None
-
-    def rendering(self, index: int) -> np.ndarray:
-        return np.full((12, 16, 3), (100 + index) / 255 + 0.1, np.float32)
-
-
-class Running:
-    """A stand-in for a training's loop, on a thread, that offers itself to be followed."""
-
-    def __init__(self, folder: Path, splats: Splats, step_s: float = 0.002) -> None:
-        self.training = FakeTraining(splats)
-        self.endpoint = LiveEndpoint(folder, share=0.5)
-        self.interrupted = False
-        self.ended_at: int | None = None
-        self._step_s = step_s
-        self._thread = threading.Thread(target=self._run, daemon=True)
-
-    def _run(self) -> None:
-        t = self.training
-        with self.endpoint:
-            while not self.interrupted:
-                time.sleep(self._step_s)
-                t.step += 1
-                if t.step % 10 == 0:
-                    for name, value in zip(t.history, (t.step, 0.5, t.count, 20.0, 2.0), strict=True):
-                        t.history[name].append(float(value))
-                if not self.endpoint.between_steps(t, lambda: self.interrupted):  # type: ignore[arg-type]
-                    break
-            self.ended_at = t.step
-
-    def __enter__(self) -> Running:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.interrupted = True
-        self._thread.join(10)
-        assert not self._thread.is_alive()
+from .live_helpers import FakeTraining, Running, wait
 
 
 @pytest.fixture
@@ -105,14 +36,6 @@ def running(tmp_path: Path) -> Iterator[Running]:
     with Running(tmp_path, synthetic_splats(400)) as loop:
         wait(lambda: loop.training.step > 0)
         yield loop
-
-
-def wait(condition: Callable[[], bool]) -> None:
-    """Until the condition holds; the limit is only there so that a failure ends."""
-    end = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < end, "it did not come true"
-        time.sleep(0.002)
 
 
 def asking(folder: Path, script: Callable[[Connection], Awaitable[Any]]) -> Any:

@@ -231,7 +231,6 @@ class LiveEndpoint:
             if kind == "stop":
                 self._stop = True
             self._paused = kind == "pause"
-            self._facts = self._facts | ({"phase": "paused"} if self._paused and self._budget is not None else {})
             self._wake.notify()
 
     def _set_crop(self, request: dict[str, Any]) -> None:

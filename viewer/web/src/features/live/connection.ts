@@ -11,6 +11,8 @@ export interface Listener {
   onPicture(picture: TrainerPicture): Promise<void>;
   onTrouble(text: string): void;
   onConnected(connected: boolean): void;
+  /** The server is there but does not know this page any more. */
+  onStranger(): void;
 }
 
 export class TrainingConnection {
@@ -52,8 +54,15 @@ export class TrainingConnection {
     socket.onmessage = (event) => void this.take(event.data as ArrayBuffer);
     socket.onclose = () => {
       this.listener.onConnected(false);
+      if (this.attempts > 0) void this.askWhy();
       window.setTimeout(() => this.open(), RETRY_MS[Math.min(this.attempts++, RETRY_MS.length - 1)]);
     };
+  }
+
+  /** A WebSocket does not say why it was refused; a request does. */
+  private async askWhy(): Promise<void> {
+    const response = await fetch("scene.json", { method: "HEAD", credentials: "same-origin" }).catch(() => null);
+    if (response?.status === 403) this.listener.onStranger();
   }
 
   private async take(data: ArrayBuffer): Promise<void> {

@@ -87,6 +87,7 @@ export class TrainingPanel {
   private readonly photo: Choice<"scene" | "photo" | "rendering" | "error">;
   private state: State | null = null;
   private connected = false;
+  private isStranger = false;
 
   constructor(body: HTMLElement, actions: PanelActions) {
     body.classList.add("live-panel");
@@ -147,6 +148,13 @@ export class TrainingPanel {
 
   connection(connected: boolean): void {
     this.connected = connected;
+    if (connected) this.isStranger = false;
+    this.refresh();
+  }
+
+  /** The server was started anew, with another key. */
+  stranger(): void {
+    this.isStranger = true;
     this.refresh();
   }
 
@@ -198,7 +206,10 @@ export class TrainingPanel {
   private refresh(): void {
     const phase = this.state?.phase ?? "waiting";
     const runs = this.connected && (phase === "training" || phase === "paused" || phase === "preparing");
-    let words = this.connected ? PHASES[phase] : "The connection to Diorama was lost, trying again …";
+    const lost = this.isStranger
+      ? "Diorama was started anew. Open the link that it printed."
+      : "The connection to Diorama was lost, trying again …";
+    let words = this.connected ? PHASES[phase] : lost;
     if (runs && this.state?.isStopping === true) words = "Stopping and saving …";
     this.phase.textContent = words;
     document.body.dataset.training = this.connected ? phase : "offline";

@@ -65,6 +65,7 @@ export function followTraining(page: Page, url: string): void {
         photos.refresh();
       }
     },
+    onStranger: () => panel.stranger(),
     onState: (state, history) => {
       panel.show(state, history);
       rendered.at(state.step);
