@@ -40,11 +40,22 @@ def remove_address(folder: Path, address: TrainingAddress) -> None:
 
 
 def find_training(folder: Path) -> TrainingAddress | None:
-    """The training that says it runs in this scene folder. Whether it still does, only asking tells."""
+    """The training that says it runs in this scene folder; None when its process is gone."""
     try:
         value = json.loads((folder / FILE).read_text(encoding="utf-8"))
         if value["schema"] != SCHEMA or not 0 < int(value["port"]) < 1 << 16:
             return None
-        return TrainingAddress(int(value["port"]), str(value["token"]).encode(), int(value["pid"]))
+        address = TrainingAddress(int(value["port"]), str(value["token"]).encode(), int(value["pid"]))
     except (OSError, ValueError, KeyError, TypeError):
         return None
+    return address if _lives(address.pid) else None
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        return True
+    return pid > 0

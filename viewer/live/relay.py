@@ -56,6 +56,10 @@ class LiveRelay:
     def is_full(self) -> bool:
         return len(self.pages) >= MOST_PAGES
 
+    @property
+    def is_used(self) -> bool:
+        return bool(self.pages or self.on_snapshot)
+
     def join(self, page: PageClient) -> None:
         self.pages.add(page)
         self.start()
@@ -66,7 +70,7 @@ class LiveRelay:
 
     def leave(self, page: PageClient) -> None:
         self.pages.discard(page)
-        if not self.pages and not self.on_snapshot:
+        if not self.is_used:
             self.stop()
 
     def stop(self) -> None:
