@@ -47,6 +47,7 @@ class RayExecutor:
             num_cpus=1, max_retries=RETRIES, retry_exceptions=[WorkerDiedError], scheduling_strategy="SPREAD"
         )
         self._running: dict[str, Any] = {}
+        self._closed = False
 
     def start(self, layout: Layout, job: str) -> dict[str, Any]:
         self._running[job] = self._task.remote(str(layout.root), job, self.places)
@@ -54,6 +55,8 @@ class RayExecutor:
 
     def ended(self, layout: Layout, job: str, handle: Mapping[str, Any]) -> End | None:
         reference = self._running.get(job)
+        if self._closed:  # a call now would start a cluster anew
+            return None
         if reference is None:
             return adopted_end(layout, job, handle)
         done, _ = self._ray.wait([reference], timeout=0)
@@ -75,6 +78,7 @@ class RayExecutor:
         kill_process(layout, job, handle)
 
     def close(self) -> None:
+        self._closed = True
         self._ray.shutdown()
 
 
@@ -122,6 +126,8 @@ def _connect(address: str, places: int) -> Any:
         try:
             ray.init(address="auto", **quiet)
         except ConnectionError:
+            # Ray gives way to everything else on a machine; here its tasks are what the machine is for.
+            os.environ.setdefault("RAY_worker_niceness", "0")
             ray.init(num_cpus=places, include_dashboard=False, object_store_memory=STORE_BYTES, **quiet)
     except ImportError as error:
         raise InputError(f"{address} needs Ray's client; install it with: pip install 'ray[client]'") from error

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import pytest
 
 from diorama.capture.errors import InputError
-from diorama.studio.jobs.executors import Executor, open_executor
+from diorama.studio.jobs.executors import open_executor
 from diorama.studio.jobs.layout import Layout
 from diorama.studio.jobs.manager import StudioJobs
 from diorama.studio.jobs.processes import read_process
@@ -87,45 +86,36 @@ def _stage(client: httpx.Client, job: str) -> str:
     return str(found["stage"])
 
 
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[Executor]:
-    """A Ray cluster of this machine, two tasks at a time."""
-    pytest.importorskip("ray")
-    executor = open_executor("ray", 2)
-    yield executor
-    executor.close()
-
-
 def parent_of(pid: int) -> int:
     return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
 
 
 @pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::FutureWarning")
-def test_two_captures_on_ray_one_worker_killed_in_the_middle(cluster: Executor, dataset: Path, tmp_path: Path) -> None:
+def test_two_captures_on_ray_one_worker_killed_in_the_middle(dataset: Path, tmp_path: Path) -> None:
+    pytest.importorskip("ray")
     layout = Layout.of(tmp_path / "library")
     for name in ("one", "two", "three"):
         (layout.root / name).mkdir(parents=True)
         Scene(layout.root / name, (str(dataset),), {}).save()
-    jobs = StudioJobs(layout, cluster)
-    jobs.start()
-    options = SMALL | {"steps": 5_000}
-    one, two = (jobs.submit(JobRequest(name, "scan", options)) for name in ("one", "two"))
-    until(lambda: trains(jobs, one))
-    process = read_process(jobs.folder(one.id) / "process.json")
-    assert process is not None
-    os.kill(parent_of(process.pid), signal.SIGKILL)  # Ray's own worker; the job's process goes with it
-    assert [ended(jobs, job).state for job in (one, two)] == ["done", "done"]
-    again = read_process(jobs.folder(one.id) / "process.json")
-    assert again is not None and again != process
-    lines = (jobs.folder(one.id) / "events.jsonl").read_text().splitlines()
-    assert sum('"started"' in line and '"train"' in line for line in lines) == 2
-    assert sum('"started"' in line and '"ingest"' in line for line in lines) == 1
+    with StudioJobs(layout, open_executor("ray", 2)) as jobs:
+        options = SMALL | {"steps": 5_000}
+        one, two = (jobs.submit(JobRequest(name, "scan", options)) for name in ("one", "two"))
+        until(lambda: trains(jobs, one))
+        process = read_process(jobs.folder(one.id) / "process.json")
+        assert process is not None
+        os.kill(parent_of(process.pid), signal.SIGKILL)  # Ray's own worker; the job's process goes with it
+        assert [ended(jobs, job).state for job in (one, two)] == ["done", "done"]
+        again = read_process(jobs.folder(one.id) / "process.json")
+        assert again is not None and again != process
+        lines = (jobs.folder(one.id) / "events.jsonl").read_text().splitlines()
+        assert sum('"started"' in line and '"train"' in line for line in lines) == 2
+        assert sum('"started"' in line and '"ingest"' in line for line in lines) == 1
 
-    three = jobs.submit(JobRequest("three", "scan", LONG))
-    until(lambda: trains(jobs, three))
-    jobs.cancel(three.id)
-    assert ended(jobs, three).state == "stopped"
-    assert any((layout.root / "three" / ".work" / "train" / "checkpoints").iterdir())
+        three = jobs.submit(JobRequest("three", "scan", LONG))
+        until(lambda: trains(jobs, three))
+        jobs.cancel(three.id)
+        assert ended(jobs, three).state == "stopped"
+        assert any((layout.root / "three" / ".work" / "train" / "checkpoints").iterdir())
 
 
 def test_a_cluster_that_is_not_there_is_a_sentence() -> None:
