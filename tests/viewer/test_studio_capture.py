@@ -115,6 +115,16 @@ def test_a_job_is_stopped_and_goes_on(desk: Desk, new_tab: NewTab, working: tupl
     assert desk.jobs.get(job).state == "queued"
 
 
+def test_footage_without_a_job_is_scanned(desk: Desk, new_tab: NewTab) -> None:
+    capture = desk.library.add("Copied here", "new")
+    tab = new_tab(1200, 900)
+    desk.open(tab, f"/capture/{capture.id}")
+    until_text(tab, ".now", "has not been scanned yet")
+    press(tab, "Start the scan")
+    until_text(tab, ".now", "Waiting for its turn")
+    assert [(j.capture, j.kind) for j in desk.jobs.list()] == [(capture.id, "scan")]
+
+
 def test_a_failure_is_the_servers_sentence_and_can_be_tried_again(
     desk: Desk, new_tab: NewTab, working: tuple[str, str]
 ) -> None:

@@ -104,7 +104,7 @@ export interface Finding {
 
 /** The parts of `report.json` that the studio shows. */
 export interface Report {
-  verdict: { level: string; sentences: string[]; findings: Finding[] };
+  verdict: { level: "good" | "usable" | "reshoot" | null; sentences: string[]; findings: Finding[] };
   frames: { given: number | null; chosen: number | null; registered: number | null };
   world: { is_metric: boolean | null };
   splats: { count: number | null; held_out: { psnr_db: number | null; ssim: number | null } };

@@ -4,7 +4,7 @@ import * as actions from "../actions";
 import { pictureUrl, words } from "../api";
 import { confirm, dialog, prompt, toast } from "../dialog";
 import { fill, h, say } from "../elements";
-import { icon } from "../icons";
+import { icon, type IconName } from "../icons";
 import { hashOf, type Studio, type View } from "../studio";
 import { type Capture, isActive, type Job, overall } from "../types";
 import { count, duration, percent, size, timeLeft, when } from "../words";
@@ -79,19 +79,20 @@ export class CaptureView implements View {
   }
 
   private showNow(capture: Capture, job: Job | null): void {
-    const ended = job === null || job.state === "done";
-    this.now.hidden = ended;
-    if (ended) return;
-    this.now.dataset.state = job.state;
-    say(this.nowText, nowText(job));
-    say(this.nowLeft, job.state === "running" ? timeLeft(job.time_left_s) : "");
-    this.nowBar.style.width = `${100 * overall(job)}%`;
-    const trains = job.kind === "scan" && job.stages.some((s) => s.name === "train" && s.state === "running");
-    const key = `${job.id} ${job.state} ${trains}`;
+    const isNew = job === null && capture.scene === null;
+    this.now.hidden = !isNew && (job === null || job.state === "done");
+    if (this.now.hidden) return;
+    this.now.dataset.state = job?.state ?? "new";
+    say(this.nowText, job === null ? "This footage has not been scanned yet." : nowText(job));
+    say(this.nowLeft, job?.state === "running" ? timeLeft(job.time_left_s) : "");
+    this.nowBar.style.width = `${100 * (job === null ? 0 : overall(job))}%`;
+    const trains = job?.kind === "scan" && job.stages.some((s) => s.name === "train" && s.state === "running");
+    const key = `${job?.id} ${job?.state} ${trains}`;
     if (this.shownButtons === key) return;
     this.shownButtons = key;
     const follow = h("a.button", { href: actions.sceneUrl(capture.id) }, icon("scene"), "Follow it live");
-    fill(this.nowButtons, job.state === "running" && trains && follow, ...this.jobButtons(job));
+    const begin = h("button.primary", { type: "button", onclick: () => void this.work("scan") }, icon("play"), "Start the scan");
+    fill(this.nowButtons, job?.state === "running" && trains && follow, ...(job === null ? [begin] : this.jobButtons(job)));
   }
 
   private jobButtons(job: Job): HTMLElement[] {
@@ -135,23 +136,26 @@ export class CaptureView implements View {
 
   private showMore(capture: Capture, jobs: readonly Job[]): void {
     const busy = jobs.some(isActive);
+    const there = capture.scene !== null;
     const others = this.studio.store.runsOf(capture).filter((c) => c.id !== capture.id && c.scene !== null);
-    const any = this.studio.store.captures.some((c) => c.id !== capture.id && c.scene !== null);
-    const key = `${capture.scene !== null} ${capture.has_mesh} ${busy} ${others.map((c) => c.id).join()} ${any}`;
+    const any = there && this.studio.store.captures.some((c) => c.id !== capture.id && c.scene !== null);
+    const key = `${there} ${capture.has_mesh} ${busy} ${others.map((c) => c.id).join()} ${any}`;
     if (this.shownMore === key) return;
     this.shownMore = key;
-    this.more.hidden = capture.scene === null || busy;
+    this.more.hidden = busy || jobs.length + Number(there) === 0;
+    const row = (mark: IconName, name: string, text: string, run: () => void): HTMLElement =>
+      h("button.row-button", { type: "button", onclick: run }, icon(mark), h("span", null, h("b", null, name), h("small", null, text)));
     fill(
       this.more,
       h("h2", null, "Go on from here"),
-      h("button.row-button", { type: "button", onclick: () => void this.compare(others) , hidden: !any }, icon("compare"), h("span", null, h("b", null, "Compare"), h("small", null, "Two scenes side by side, from the same place"))),
-      h("button.row-button", { type: "button", onclick: () => this.again(capture) }, icon("again"), h("span", null, h("b", null, "Run again"), h("small", null, "The same footage at another quality"))),
-      h("button.row-button", { type: "button", onclick: () => void this.work("mesh") }, icon("mesh"), h("span", null, h("b", null, capture.has_mesh ? "Make the mesh again" : "Make a mesh"), h("small", null, "Triangles with texture and a collider, for games"))),
-      h("button.row-button", { type: "button", onclick: () => void this.work("depth") }, icon("ruler"), h("span", null, h("b", null, "Find depth"), h("small", null, "How far away everything in each picture is"))),
+      any && row("compare", "Compare", "Two scenes side by side, from the same place", () => this.compare(others)),
+      row("again", "Run again", "The same footage at another quality", () => this.again(capture)),
+      there && row("mesh", capture.has_mesh ? "Make the mesh again" : "Make a mesh", "Triangles with texture and a collider, for games", () => void this.work("mesh")),
+      there && row("ruler", "Find depth", "How far away everything in each picture is", () => void this.work("depth")),
     );
   }
 
-  private async work(kind: "mesh" | "depth"): Promise<void> {
+  private async work(kind: "scan" | "mesh" | "depth"): Promise<void> {
     try {
       const job = await actions.work(this.id, kind, {});
       await this.studio.store.refreshJob(job.id);
@@ -160,7 +164,7 @@ export class CaptureView implements View {
     }
   }
 
-  private async compare(others: readonly Capture[]): Promise<void> {
+  private compare(others: readonly Capture[]): void {
     const [only] = others;
     if (others.length === 1 && only !== undefined) return this.studio.go("compare", this.id, only.id);
     const candidates = this.studio.store.captures.filter((c) => c.id !== this.id && c.scene !== null);

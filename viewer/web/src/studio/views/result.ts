@@ -30,7 +30,7 @@ export class Result {
     const findings = verdict.findings.filter((f) => f.severity !== "good");
     fill(
       this.element,
-      h("div.verdict", { dataset: { level: verdict.level } }, h("span.verdict-mark", { "aria-hidden": "true" }, icon(verdict.level === "good" ? "check" : "warn")), h("div", null, h("p.verdict-first", null, first ?? ""), ...(findings.length > 0 ? [] : rest.map((s) => h("p", null, s))))),
+      h("div.verdict", { dataset: { level: verdict.level ?? "" } }, h("span.verdict-mark", { "aria-hidden": "true" }, icon(verdict.level === "good" ? "check" : "warn")), h("div", null, h("p.verdict-first", null, first ?? ""), ...(findings.length > 0 ? [] : rest.map((s) => h("p", null, s))))),
       findings.length > 0 && h("ul.findings", null, ...findings.slice(0, 4).map(findingItem)),
       h("dl.numbers", null, ...numbers(report).map(([name, value]) => h("div", null, h("dt", null, name), h("dd", null, value)))),
       h("p.report-line", null, h("a.button", { href: url, target: "_blank", rel: "noopener" }, icon("report"), "Open the report")),
