@@ -256,6 +256,7 @@ function facts(capture: Capture): string {
 
 function nowText(job: Job): string {
   const stage = job.stages.find((s) => s.state === "running");
+  const next = job.stages.find((s) => s.state === "waiting");
   switch (job.state) {
     case "queued":
       return "Waiting for its turn. Other work runs first.";
@@ -266,7 +267,7 @@ function nowText(job: Job): string {
     case "failed":
       return job.error ?? "Something went wrong.";
     case "running":
-      return stage === undefined ? `${job.title}: starting` : [stage.title, percent(stage.fraction)].filter((t) => t !== "").join(" ");
+      return stage === undefined ? `${next?.title ?? job.title}: starting` : [stage.title, percent(stage.fraction)].filter((t) => t !== "").join(" ");
     case "done":
       return `Done in ${duration(job.seconds)}`;
   }
