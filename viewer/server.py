@@ -102,10 +102,12 @@ def web_server(app: ASGIApp, *, certificate: Certificate | None = None) -> uvico
 
 
 def listen(port: int | None, address: str = LOOPBACK) -> socket.socket:
-    """A listening socket. Raises InputError when the port cannot be had."""
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    """A listening socket; of "::" also for IPv4. Raises InputError when the port cannot be had."""
+    listener = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
+        if ":" in address:
+            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
         listener.bind((address, port or 0))
         listener.listen(256)
     except (OSError, OverflowError) as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import re
+import socket
 import ssl
 import threading
 import xml.etree.ElementTree
@@ -22,7 +23,7 @@ from diorama.viewer import certificate as certificates
 from diorama.viewer.certificate import Certificate, lan_addresses, lan_certificate, make_certificate
 from diorama.viewer.studio import serve
 from diorama.viewer.studio.invitations import qr_svg, qr_terminal
-from diorama.viewer.studio.serve import Opened, serve_studio, session_secret
+from diorama.viewer.studio.serve import Opened, listen_everywhere, serve_studio, session_secret
 
 from .conftest import Tab
 from .studio_doubles import MemoryJobs, MemoryLibrary
@@ -180,6 +181,17 @@ def test_a_browser_takes_it_for_a_secure_page(
         assert tab.page.evaluate("isSecureContext && document.cookie === '' && !location.search")
         assert tab.page.evaluate("fetch('/api/captures').then((r) => r.status)") == 200
         assert not tab.errors
+
+
+def test_all_addresses_are_listened_on_or_none() -> None:
+    with listen_everywhere(None) as listener:
+        port = listener.getsockname()[1]
+        for address in ("127.0.0.1", ADDRESS, *(["::1"] if socket.has_dualstack_ipv6() else [])):
+            socket.create_connection((address, port), timeout=20).close()
+        with pytest.raises(InputError, match=f"Port {port} cannot be used"):
+            listen_everywhere(port)
+    with pytest.raises(InputError, match="cannot be used"):
+        listen_everywhere(70_000)
 
 
 def test_without_a_network_there_is_a_sentence(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import secrets
+import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +25,6 @@ from ..server import LOOPBACK, listen, show_in_browser, web_server
 from .app import create_studio_app
 from .invitations import qr_terminal
 
-EVERYWHERE = "0.0.0.0"
 SECRET_BYTES = 32
 NO_NETWORK = (
     "--lan needs a network and this machine has no address on one: connect it to a network, or leave --lan out."
@@ -64,7 +64,7 @@ def serve_studio(
     if lan and not addresses:
         raise InputError(NO_NETWORK)
     names = [_in_url(a) for a in addresses] + (host_names() if lan else [])
-    with listen(port, EVERYWHERE if lan else LOOPBACK) as listener:
+    with listen_everywhere(port) if lan else listen(port) as listener:
         actual = int(listener.getsockname()[1])
         certificate = lan_certificate(folder, addresses, host_names()) if lan else None
         scope = f"{actual} {library.root.resolve()}"
@@ -81,6 +81,14 @@ def serve_studio(
             show_in_browser(opened.url)
         with contextlib.suppress(KeyboardInterrupt):  # the way out
             web_server(app, certificate=certificate).run(sockets=[listener])
+
+
+def listen_everywhere(port: int | None) -> socket.socket:
+    """A listening socket on all of this machine's addresses, IPv6 ones where there are any. Raises InputError."""
+    if socket.has_dualstack_ipv6():
+        with contextlib.suppress(InputError):  # also where the system has IPv6 and no address in it
+            return listen(port, "::")
+    return listen(port, "0.0.0.0")
 
 
 def session_secret(folder: Path) -> bytes:
