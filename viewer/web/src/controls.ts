@@ -3,7 +3,7 @@
 import { Vector3 } from "three";
 import { freeLens, lookingAt, pointInThree, viewpointOf } from "./coordinates";
 import { byId, press } from "./dom";
-import { Frustums } from "./frustums";
+import { Frustums, pyramidDepth } from "./frustums";
 import { fillHelp } from "./help";
 import { listenToPointer, listenToWalkKeys } from "./input";
 import type { SceneCamera } from "./manifest";
@@ -19,7 +19,7 @@ export class Controls {
 
   constructor(private readonly page: ScenePage) {
     const { stage, scene, navigation } = page;
-    this.frustums = new Frustums(stage, scene, page.radius);
+    this.frustums = new Frustums(stage, scene.cameras, pyramidDepth(scene.cameras, page.radius));
     this.photo = new PhotoView(stage, navigation, this.frustums, scene, (c) => this.depthAhead(c));
     this.strip = new Strip(scene, (index) => void this.photo.open(index));
     navigation.onLeave = () => this.photo.leave();

@@ -2,13 +2,14 @@
 //
 // They start in this order, once the first splats are on the canvas. One that fails says so and leaves the rest alone.
 
+import { coverage } from "./features/coverage/coverage";
 import { edit } from "./features/edit/edit";
 import { live } from "./features/live/live";
 import { play } from "./features/play/play";
 import { xr } from "./features/xr/xr";
 import type { Feature, Page } from "./page";
 
-export const features: Feature[] = [play, xr, live, edit];
+export const features: Feature[] = [play, xr, live, edit, coverage];
 
 export async function startFeatures(page: Page): Promise<void> {
   for (const feature of features) {

@@ -2,12 +2,13 @@
 
 import { BufferAttribute, BufferGeometry, LineSegments, ShaderMaterial, Vector3 } from "three";
 import { viewpointOf } from "./coordinates";
-import type { SceneCamera, SceneManifest } from "./manifest";
+import type { SceneCamera } from "./manifest";
 import type { Stage } from "./stage";
 
 /** sRGB, like the splats around them. */
-const PLAIN = [1, 0.706, 0.329] as const;
-const CHOSEN = [1, 1, 1] as const;
+type Tint = readonly [number, number, number];
+const PLAIN: Tint = [1, 0.706, 0.329];
+const CHOSEN: Tint = [1, 1, 1];
 /** Four edges from the eye, four around the picture, three of the notch that marks its top. */
 const LINES_PER_CAMERA = 11;
 const PICK_PIXELS = 22;
@@ -36,18 +37,31 @@ const lineMaterial = (nearest: number): ShaderMaterial =>
       }`,
   });
 
-/** Corners of a camera's pyramid in world coordinates, as line segments. */
-function pyramid(camera: SceneCamera, depth: number): number[] {
+type Point = [number, number, number];
+
+/** From a point of the camera to the world. */
+function toWorld(camera: SceneCamera, x: number, y: number, z: number): Point {
   const [r0, r1, r2] = camera.camFromWorld;
-  const toWorld = (x: number, y: number, z: number): [number, number, number] => {
-    const p = [x - r0[3], y - r1[3], z - r2[3]] as const;
-    return [0, 1, 2].map((i) => r0[i]! * p[0] + r1[i]! * p[1] + r2[i]! * p[2]) as [number, number, number];
-  };
-  const at = (u: number, v: number): [number, number, number] =>
-    toWorld(((u - camera.cx) / camera.fx) * depth, ((v - camera.cy) / camera.fy) * depth, depth);
+  const p = [x - r0[3], y - r1[3], z - r2[3]] as const;
+  return [0, 1, 2].map((i) => r0[i]! * p[0] + r1[i]! * p[1] + r2[i]! * p[2]) as Point;
+}
+
+const pixelAt = (camera: SceneCamera, u: number, v: number, depth: number): Point =>
+  toWorld(camera, ((u - camera.cx) / camera.fx) * depth, ((v - camera.cy) / camera.fy) * depth, depth);
+
+/** The corners of a camera's picture in the world, at a depth: top left, top right, bottom right, bottom left. */
+export function pyramidCorners(camera: SceneCamera, depth: number): readonly [Point, Point, Point, Point] {
   const { width, height } = camera;
-  const eye = toWorld(0, 0, 0);
-  const corners = [at(0, 0), at(width, 0), at(width, height), at(0, height)] as const;
+  const at = (u: number, v: number): Point => pixelAt(camera, u, v, depth);
+  return [at(0, 0), at(width, 0), at(width, height), at(0, height)];
+}
+
+/** A camera's pyramid in world coordinates, as line segments. */
+function pyramid(camera: SceneCamera, depth: number): number[] {
+  const { width, height } = camera;
+  const at = (u: number, v: number): Point => pixelAt(camera, u, v, depth);
+  const eye = toWorld(camera, 0, 0, 0);
+  const corners = pyramidCorners(camera, depth);
   const notch = [at(width * 0.35, 0), at(width * 0.5, -height * 0.18), at(width * 0.65, 0)] as const;
   const lines = corners.flatMap((corner, i) => [eye, corner, corner, corners[(i + 1) % 4]!]);
   lines.push(notch[0], notch[1], notch[1], notch[2], notch[2], notch[0]);
@@ -55,7 +69,7 @@ function pyramid(camera: SceneCamera, depth: number): number[] {
 }
 
 /** A size that lets neighbouring cameras stand apart: a share of the usual distance between them. */
-function pyramidDepth(cameras: readonly SceneCamera[], radius: number): number {
+export function pyramidDepth(cameras: readonly SceneCamera[], radius: number): number {
   const places = cameras.map((c) => viewpointOf(c).position);
   const gaps = places.slice(1).map((p, i) => p.distanceTo(places[i]!)).sort((a, b) => a - b);
   const usual = gaps[Math.floor(gaps.length / 2)] ?? radius * 0.1;
@@ -70,17 +84,18 @@ export class Frustums {
 
   constructor(
     private readonly stage: Stage,
-    scene: SceneManifest,
-    radius: number,
+    cameras: readonly SceneCamera[],
+    /** How far the pyramids reach. */
+    depth: number,
+    private readonly colour: Tint = PLAIN,
   ) {
-    const depth = pyramidDepth(scene.cameras, radius);
-    const positions = new Float32Array(scene.cameras.flatMap((camera) => pyramid(camera, depth)));
+    const positions = new Float32Array(cameras.flatMap((camera) => pyramid(camera, depth)));
     const geometry = new BufferGeometry();
     geometry.setAttribute("position", new BufferAttribute(positions, 3));
     geometry.setAttribute("tint", new BufferAttribute(new Float32Array(positions.length), 3));
     this.lines = new LineSegments(geometry, lineMaterial(depth * 1.05));
     this.lines.frustumCulled = false;
-    this.eyes = scene.cameras.map((camera) => viewpointOf(camera).position);
+    this.eyes = cameras.map((camera) => viewpointOf(camera).position);
     this.choose(null);
     this.update();
     stage.add(this.lines);
@@ -106,7 +121,7 @@ export class Frustums {
     const tints = this.lines.geometry.getAttribute("tint") as BufferAttribute;
     const vertices = LINES_PER_CAMERA * 2;
     for (let i = 0; i < tints.count; i++) {
-      const [r, g, b] = Math.floor(i / vertices) === index ? CHOSEN : PLAIN;
+      const [r, g, b] = Math.floor(i / vertices) === index ? CHOSEN : this.colour;
       tints.setXYZ(i, r, g, b);
     }
     tints.needsUpdate = true;
