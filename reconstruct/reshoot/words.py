@@ -44,10 +44,15 @@ def explain(
     if main == Kind.ONE and only_photo is not None:
         said = f"seen by one photo only ({only_photo})"
     others = [WORDS[k] for k, share in sorted(shares.items(), key=lambda x: -x[1]) if k != main and share > 0.2]
-    size = f"About {area:.2g} m\u00b2" if scene.is_metric and area >= 0.05 else "A part"
+    size = f"About {_two_digits(area)} m\u00b2" if scene.is_metric and area >= 0.05 else "A part"
     also = f", some of it {' and '.join(others[:2])}" if others else ""
     what = f"{size} of the scene is {said}{also}; {_where(looks, names, target)}."
     return Reason(what, _do(scene, cam_from_level))
+
+
+def _two_digits(value: float) -> str:
+    """0.53, 1.3, 69, 690."""
+    return f"{value:.2g}" if value < 10 else f"{round(value, 1 - math.floor(math.log10(value))):.0f}"
 
 
 def _where(looks: Sequence[Look], names: Sequence[str], target: Array) -> str:

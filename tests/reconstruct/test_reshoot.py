@@ -287,6 +287,7 @@ def test_the_words_say_where_to_stand_and_to_look() -> None:
         reason.do
         == "From where IMG_00.jpg was taken, facing as it did, go 2.1 m to the left; turn 30\u00b0 to the right."
     )
+    assert "About 690 m\u00b2" in explain(scene, [], new, np.zeros(3), {Kind.ONE: 1.0}, None, 688.4).what
     steps = explain(dataclasses.replace(scene, is_metric=False), [], new, np.zeros(3), {Kind.NEVER: 1.0}, None, 1.3)
     assert "m\u00b2" not in steps.what
     assert "go 2.1 steps to the left" in steps.do
