@@ -107,13 +107,13 @@ def test_what_makes_no_scan_is_said(desk: Desk, new_tab: NewTab, tmp_path: Path)
 @pytest.fixture
 def video(tmp_path: Path) -> Path:
     path = tmp_path / "walk.mp4"
-    path.write_bytes(bytes(range(256)) * 4_000)  # 1 MB
+    path.write_bytes(bytes(range(256)) * 2_400)  # 600 kB
     return path
 
 
 def start_upload(desk: Desk, tab: Tab, video: Path) -> Callable[[], None]:
     desk.open(tab)
-    let_go = slowly(tab, 300_000)
+    let_go = slowly(tab, 60_000)  # ten seconds, unless it is let go
     tab.page.set_input_files("#choose-files", video)
     press(tab, "Start the scan")
     tab.wait("Number(document.querySelector('.upload .bar')?.getAttribute('aria-valuenow')) >= 5")
@@ -143,9 +143,10 @@ def test_an_upload_pauses_and_goes_on(desk: Desk, new_tab: NewTab, video: Path) 
 
 def test_an_upload_survives_a_reload_of_the_page(desk: Desk, new_tab: NewTab, video: Path) -> None:
     tab = new_tab(1200, 800)
-    start_upload(desk, tab, video)
+    let_go = start_upload(desk, tab, video)
     sent = [r for r in tab.requests if r.endswith("/api/uploads")]
     tab.page.reload()
+    let_go()
     tab.wait("location.hash.startsWith('#/capture/')")
     arrived(desk, video)
     assert len([r for r in tab.requests if r.endswith("/api/uploads")]) == len(sent) == 1, "it went on, not anew"
@@ -155,7 +156,7 @@ def test_a_browser_that_kept_no_files_asks_for_them_again(
     desk: Desk, new_tab: NewTab, video: Path, tmp_path: Path
 ) -> None:
     tab = new_tab(1200, 800)
-    start_upload(desk, tab, video)
+    let_go = start_upload(desk, tab, video)
     tab.page.evaluate("""new Promise((done) => {
         const open = indexedDB.open("diorama-studio", 1);
         open.onsuccess = () => {
@@ -172,6 +173,7 @@ def test_a_browser_that_kept_no_files_asks_for_them_again(
     tab.page.set_input_files("#choose-again", other)
     until_text(tab, "#toasts", "walk.mp4 is not among the chosen files")
     tab.page.set_input_files("#choose-again", video)
+    let_go()
     tab.wait("location.hash.startsWith('#/capture/')")
     arrived(desk, video)
 
