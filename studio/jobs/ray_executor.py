@@ -12,6 +12,7 @@ import os
 import signal
 import subprocess
 import time
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -121,7 +122,9 @@ def _connect(address: str, places: int) -> Any:
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "error", "namespace": "diorama"}
     try:
         if address != "ray":
-            ray.init(address=address, **quiet)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # what it says is in the exception, too
+                ray.init(address=address, **quiet)
             return ray
         try:
             ray.init(address="auto", **quiet)
