@@ -19,7 +19,7 @@ def plan(kind: JobKind, options: Mapping[str, Any]) -> list[str]:
     """The stages of a job in order, by their names in events."""
     if kind == "scan":
         depth = ["depth"] if options.get("depth") == "on" else []
-        return ["ingest", "pose", *depth, "train", "export", "evaluate"]
+        return ["ingest", "pose", *depth, "train", "export", "evaluate", "reshoot"]
     return ["render"] if kind == "video" else [kind]
 
 
