@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
-import pytest
-
 from .conftest import Sample
 from .studio_doubles import Studio
 
@@ -153,13 +149,15 @@ def test_what_the_page_must_know(studio: Studio) -> None:
     assert "/api/captures/{capture}" in document["paths"]
 
 
-@pytest.mark.parametrize(
-    "body",
-    [b"", b"{", b"[]", b"null", b'{"name": "a"}', b'{"name": "a", "size": "5"}', b'{"name": "a", "size": -1}',
-     b'{"name": "a", "size": 1e400}', b'{"name": "", "size": 1}', b'{"name": "a", "size": 0}', b"\xff\xfe",
-     b"[" * 100_000, json.dumps({"name": "a", "size": 1 << 60}).encode(),
-     json.dumps({"name": "a" * 5000, "size": 1}).encode()],
+MALFORMED = (
+    b"", b"{", b"[]", b"null", b'{"name": "a"}', b'{"name": "a", "size": "5"}', b'{"name": "a", "size": -1}',
+    b'{"name": "a", "size": 1e400}', b'{"name": "", "size": 1}', b'{"name": "a", "size": 0}',
+    b"\xff\xfe", b"[" * 100_000,
+    b'{"name": "a", "size": 1152921504606846976}', b'{"name": "' + b"a" * 5000 + b'", "size": 1}',
 )  # fmt: skip
-def test_malformed_uploads_are_sentences(studio: Studio, body: bytes) -> None:
-    answer = studio.client.post("/api/uploads", content=body, headers={"Content-Type": "application/json"})
-    assert answer.status_code in (400, 422) and set(answer.json()) == {"error"}, answer.text
+
+
+def test_malformed_uploads_are_sentences(studio: Studio) -> None:
+    for body in MALFORMED:
+        answer = studio.client.post("/api/uploads", content=body, headers={"Content-Type": "application/json"})
+        assert answer.status_code in (400, 422) and set(answer.json()) == {"error"}, (body[:60], answer.text)
