@@ -11,6 +11,9 @@ from .scene import Scene
 from .versions import SceneVersions, find_version, load_posed_scene, load_splats, viewer_scene
 
 if TYPE_CHECKING:
+    from diorama.capture.events import OnEvent
+    from diorama.render.paths import CameraPath
+    from diorama.viewer.films import Filmer
     from diorama.viewer.scene_data import ViewerScene
 
     from .commands import Render, View
@@ -46,13 +49,26 @@ def serve_page(scene: Scene, options: View, console: Console) -> dict[str, Any]:
 
 def _serve_editable(scene: Scene, wanted: str | None, scratch: Path, how: dict[str, Any]) -> None:
     from diorama.viewer.bundle import bundle_files, require_bundle
+    from diorama.viewer.films import Films, film_routes
     from diorama.viewer.scene_site import PageFiles
     from diorama.viewer.server import serve_scene
     from diorama.viewer.version_sites import API, version_routes, with_offers
 
     version = find_version(scene, wanted)
-    routes = version_routes(SceneVersions(scene.root), PageFiles(bundle_files(require_bundle())), scratch)
-    serve_scene(with_offers(viewer_scene(scene, version), API, version.number), routes=[routes], **how)
+    editing = version_routes(SceneVersions(scene.root), PageFiles(bundle_files(require_bundle())), scratch)
+    filming = film_routes(Films(filmer(scene), scratch))
+    shown = with_offers(viewer_scene(scene, version), API, version.number)
+    serve_scene(shown, routes=[editing, filming], **how)
+
+
+def filmer(scene: Scene) -> Filmer:
+    """Renders paths through versions of a scene, for the page."""
+    from diorama.render.video import render_path
+
+    def film(path: CameraPath, version: str | None, out: Path, on_event: OnEvent) -> None:
+        render_path(load_splats(scene, find_version(scene, version)), path, out, on_event=on_event)
+
+    return film
 
 
 class _ChangingScene:

@@ -255,13 +255,13 @@ class SceneVersions:
         self._title = title
 
     def list(self) -> Sequence[VersionInfo]:
-        scene = Scene.open(self._root, only_look=True)
+        scene = self._look()
         current = find_version(scene).number
         is_metric = pipeline.load_posed_scene(scene).is_metric
         return [_info(scene, v, current, is_metric) for v in versions_of(scene)]
 
     def current(self) -> int:
-        return find_version(Scene.open(self._root, only_look=True)).number
+        return find_version(self._look()).number
 
     def save(self, operations: Sequence[Operation], *, parent: int, name: str = "") -> VersionInfo:
         scene = Scene.open(self._root)
@@ -281,9 +281,20 @@ class SceneVersions:
         delete_version(scene, find_version(scene, number))
 
     def scene(self, number: int) -> ViewerScene:
-        scene = Scene.open(self._root, only_look=True)
+        scene = self._look()
         shown = viewer_scene(scene, find_version(scene, number))
         return shown if self._title is None else dataclasses.replace(shown, title=self._title)
+
+    def _look(self) -> Scene:
+        return Scene.open(self._root, only_look=True)
+
+    def stamp(self, number: int) -> object:
+        folder = self._root / "splats" if number == ORIGINAL else self._root / FOLDER / f"{number:04d}"
+        try:
+            facts = (folder / "splats.ply").stat()
+        except OSError:
+            raise NotFoundError(f"{self._root} has no version {number}.") from None
+        return facts.st_mtime_ns, facts.st_ino
 
     def _one(self, scene: Scene, version: Version) -> VersionInfo:
         return _info(scene, version, find_version(scene).number, pipeline.load_posed_scene(scene).is_metric)
@@ -311,7 +322,7 @@ def _folder(scene: Scene, number: int) -> Path:
 
 def _point_at(scene: Scene, number: int) -> None:
     """Under the lock: what another process wrote to scene.json since it was read is kept."""
-    fresh = Scene.open(scene.root)
+    fresh = Scene.open(scene.root, only_look=True)
     fresh.version = scene.version = number
     fresh.save()
 

@@ -12,12 +12,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from diorama.capture.errors import InputError
 
 from .scene_data import ViewerScene
 from .versions import Versions
+
+if TYPE_CHECKING:
+    from .versions import Versions
 
 JobKind = Literal["scan", "depth", "mesh", "export", "video"]
 JobState = Literal["queued", "running", "stopping", "stopped", "failed", "done"]
@@ -97,7 +100,7 @@ class JobRequest:
         seed, depth, ...).
     depth: method, size. mesh: source, faces, texture, ...; the options of `diorama depth` and `diorama mesh`.
     export: format or engine; what, origin, spz_version.
-    video: path ("orbit", "capture" or a camera path as an object), seconds, fps, size, name.
+    video: path ("orbit", "capture" or a camera path as an object), seconds, fps, size, version, name.
     """
 
     capture: str
@@ -286,6 +289,9 @@ class Library(Protocol):
 
     def viewer_scene(self, capture: str) -> ViewerScene:
         """What the scene page shows: the current version, or the points while it is trained. ConflictError before."""
+
+    def versions(self, capture: str) -> Versions:
+        """The versions of its scene. ConflictError as long as there are no splats."""
 
     def versions(self, capture: str) -> Versions:
         """The versions of its scene. ConflictError as long as there are no splats."""

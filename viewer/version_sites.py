@@ -30,8 +30,8 @@ MAX_DIGITS = 4
 
 
 def with_offers(scene: ViewerScene, api: str, number: int) -> ViewerScene:
-    """The scene whose page knows which version it shows, and that it can be edited by the routes at `api`."""
-    return replace(scene, server={**scene.server, "edit": api, "version": f"{api}/versions/{number}"})
+    """The scene whose page knows which version it shows, and that the routes at `api` edit and film it."""
+    return replace(scene, server={**scene.server, "edit": api, "version": f"{api}/versions/{number}", "video": api})
 
 
 class VersionSites:
@@ -47,7 +47,7 @@ class VersionSites:
         self._page = page
         self._scratch = scratch
         self._api = api
-        self._made: OrderedDict[int, SceneSite] = OrderedDict()
+        self._made: OrderedDict[int, tuple[object, SceneSite]] = OrderedDict()
         self._lock = asyncio.Lock()
 
     async def answer(self, path: str) -> Response:
@@ -63,13 +63,15 @@ class VersionSites:
             return not_here()
 
     async def _site(self, number: int) -> SceneSite:
+        stamp = await anyio.to_thread.run_sync(self._versions.stamp, number)
         async with self._lock:
-            if number not in self._made:
-                self._made[number] = await anyio.to_thread.run_sync(self._make, number)
+            known = self._made.get(number)
+            if known is None or known[0] != stamp:
+                self._made[number] = stamp, await anyio.to_thread.run_sync(self._make, number)
             self._made.move_to_end(number)
             while len(self._made) > KEPT:
                 self._made.popitem(last=False)
-            return self._made[number]
+            return self._made[number][1]
 
     def _make(self, number: int) -> SceneSite:
         folder = self._scratch / f"version-{number}"

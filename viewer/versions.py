@@ -60,3 +60,6 @@ class Versions(Protocol):
 
     def scene(self, number: int) -> ViewerScene:
         """What the page shows of it."""
+
+    def stamp(self, number: int) -> object:
+        """Changes when another version gets this number, or the original is trained anew; quick."""

@@ -52,10 +52,10 @@ PARTS: dict[JobKind, tuple[Part, ...]] = {
     "depth": (Part(DepthOptions, "depth", _all_but(DepthOptions, "network_file", "models")),),
     "mesh": (Part(MeshOptions, "mesh", _all_but(MeshOptions)),),
     "export": (
-        Part(Export, "", ("format", "what", "engine", "origin", "spz_version")),
+        Part(Export, "", ("format", "what", "engine", "origin", "spz_version", "version")),
         Part(MeshExportOptions, "mesh", _all_but(MeshExportOptions)),
     ),
-    "video": (Part(c.Render, "", ("path", "seconds", "fps", "size")),),
+    "video": (Part(c.Render, "", ("path", "seconds", "fps", "size", "version")),),
 }
 
 

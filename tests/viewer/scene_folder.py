@@ -15,8 +15,10 @@ from diorama.render.formats import write_splats
 from diorama.render.paths import look_at
 from diorama.render.splats import SH_C0, Splats
 from diorama.studio.scene import Scene, StageName, StageRecord
+from diorama.studio.show import filmer
 from diorama.studio.versions import SceneVersions, find_version, viewer_scene
 from diorama.viewer.bundle import bundle_files
+from diorama.viewer.films import Films, film_routes
 from diorama.viewer.scene_site import PageFiles
 from diorama.viewer.server import create_app
 from diorama.viewer.version_sites import API, version_routes, with_offers
@@ -89,4 +91,5 @@ def edited_app(scene: Scene, page: Path, scratch: Path, port: int) -> Any:
     version = find_version(scene)
     routes = version_routes(SceneVersions(scene.root), PageFiles(bundle_files(page)), scratch)
     shown = with_offers(viewer_scene(scene, version), API, version.number)
-    return create_app(shown, page, token=TOKEN, port=port, scratch=scratch, routes=[routes])
+    films = film_routes(Films(filmer(scene), scratch))
+    return create_app(shown, page, token=TOKEN, port=port, scratch=scratch, routes=[routes, films])

@@ -48,7 +48,11 @@ def edit(client: httpx.Client, *operations: Any, parent: int = 0, name: str = ""
 
 
 def test_a_version_has_a_page_of_its_own(client: httpx.Client, scene: Scene) -> None:
-    assert client.get("/scene.json").json()["server"] == {"edit": API, "version": f"{API}/versions/0"}
+    assert client.get("/scene.json").json()["server"] == {
+        "edit": API,
+        "version": f"{API}/versions/0",
+        "video": API,
+    }
     made = edit(client, NO_BALL, name="No ball")
     assert made.status_code == 201 and made.json()["page"] == "/versions/1/" and made.json()["removed"] == BALL
     told = client.get("/versions/1/scene.json").json()

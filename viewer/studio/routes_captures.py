@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import PurePosixPath
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from urllib.parse import quote
 
 import anyio
@@ -64,6 +64,17 @@ class NewExport(_Body):
     what: Annotated[str | None, Field(max_length=40)] = None
     engine: Annotated[str | None, Field(max_length=40, alias="for")] = None
     options: Options
+
+
+class NewFilm(_Body):
+    """path: a camera path (docs/formats.md), or one that is made up. What is null has its default."""
+
+    path: dict[str, Any] | Literal["orbit", "capture"] = "orbit"
+    name: Annotated[str | None, Field(max_length=80)] = None
+    version: Annotated[str | None, Field(max_length=80)] = None
+    seconds: float | None = None
+    fps: float | None = None
+    size: int | None = None
 
 
 class Freed(BaseModel):
@@ -160,6 +171,13 @@ def new_export(studio: Studio, capture: Id, body: NewExport) -> Job:
     wanted = {"format": body.format, "what": body.what, "engine": body.engine}
     options = {**body.options, **{key: value for key, value in wanted.items() if value is not None}}
     return studio.jobs.submit(JobRequest(capture, "export", options))
+
+
+@router.post("/captures/{capture}/videos", status_code=202)
+def new_film(studio: Studio, capture: Id, body: NewFilm) -> Job:
+    """A job that renders a film in full quality; it comes among the exports."""
+    given = {name: value for name, value in body.model_dump().items() if value is not None}
+    return studio.jobs.submit(JobRequest(capture, "video", given))
 
 
 @router.get("/captures/{capture}/exports")

@@ -5,11 +5,12 @@
 import { coverage } from "./features/coverage/coverage";
 import { edit } from "./features/edit/edit";
 import { live } from "./features/live/live";
+import { path } from "./features/path/path";
 import { play } from "./features/play/play";
 import { xr } from "./features/xr/xr";
 import type { Feature, Page } from "./page";
 
-export const features: Feature[] = [play, xr, live, edit, coverage];
+export const features: Feature[] = [play, xr, live, edit, coverage, path];
 
 export async function startFeatures(page: Page): Promise<void> {
   for (const feature of features) {
