@@ -20,6 +20,7 @@ from starlette.responses import Response
 
 from diorama.render.operations import MAX_OPERATIONS, operations_from_json
 
+from .jobs import NotFoundError
 from .versions import MAX_NAME, VersionInfo, Versions
 
 MAX_NUMBER = 9_999
@@ -97,7 +98,10 @@ def edits_router(site_of: Callable[..., EditSite]) -> APIRouter:
             site.versions.rename(number, body.name)
         if body.is_current:
             site.versions.use(number)
-        return VersionView.of(next(v for v in site.versions.list() if v.number == number), site)
+        found = next((v for v in site.versions.list() if v.number == number), None)
+        if found is None:
+            raise NotFoundError(f"There is no version {number}.")
+        return VersionView.of(found, site)
 
     @router.delete("/versions/{number}", status_code=204)
     def delete(site: Site, number: Number) -> Response:

@@ -110,6 +110,11 @@ def test_versions_that_are_not_there(client: httpx.Client, method: str, number: 
     assert answer.status_code in (status, 405 if number == ".." else status), answer.text
 
 
+def test_a_change_of_nothing_wants_a_version_too(client: httpx.Client) -> None:
+    assert client.patch(f"{API}/versions/0", json={}).json()["number"] == 0
+    assert client.patch(f"{API}/versions/7", json={}).status_code == 404
+
+
 def test_strangers_and_too_much_are_refused(client: httpx.Client) -> None:
     assert client.post(f"{API}/edits", content=b"[" * (65 << 20)).status_code == 413
     assert client.get(f"{API}/versions", headers={"Origin": "http://evil.example"}).status_code == 403
