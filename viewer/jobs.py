@@ -293,9 +293,6 @@ class Library(Protocol):
     def versions(self, capture: str) -> Versions:
         """The versions of its scene. ConflictError as long as there are no splats."""
 
-    def versions(self, capture: str) -> Versions:
-        """The versions of its scene. ConflictError as long as there are no splats."""
-
     def report_folder(self, capture: str) -> Path:
         """The folder with the report's index.html. NotFoundError without one."""
 
