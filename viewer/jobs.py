@@ -12,15 +12,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from diorama.capture.errors import InputError
 
 from .scene_data import ViewerScene
 from .versions import Versions
-
-if TYPE_CHECKING:
-    from .versions import Versions
 
 JobKind = Literal["scan", "depth", "mesh", "export", "video"]
 JobState = Literal["queued", "running", "stopping", "stopped", "failed", "done"]
