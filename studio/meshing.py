@@ -17,15 +17,18 @@ if TYPE_CHECKING:
     from diorama.capture.depth import DepthMap
     from diorama.capture.types import PosedScene
     from diorama.reconstruct.mesh import MeshConfig, MeshResult
-    from diorama.render.mesh import MeshAsset
+    from diorama.render.mesh import Mesh, MeshAsset
 
 MESH_FILE = "mesh.glb"
+COLLIDER_FILE = "collider.glb"
+COLLIDER_FACES = 20_000
 PREVIEW_FILE = "preview.jpg"
 PREVIEW_FRAMES = 3
 
 
 def run_mesh(scene: Scene, config: MeshConfig, *, on_event: OnEvent = ignore) -> Outcome:
-    """A surface into `mesh/mesh.glb`, and `mesh/preview.jpg`: photos, the mesh from the same cameras, its shape."""
+    """A surface into `mesh/mesh.glb`, what people walk on in the page into `mesh/collider.glb`, and `mesh/preview.jpg`:
+    photos, the mesh from the same cameras, its shape."""
     from diorama.reconstruct.mesh.sources import choose
 
     scene.require("pose")
@@ -37,11 +40,13 @@ def run_mesh(scene: Scene, config: MeshConfig, *, on_event: OnEvent = ignore) ->
     def work(out: Path, tell: OnEvent) -> dict[str, Any]:
         from diorama.reconstruct.mesh import make_mesh, summary_of
         from diorama.render.formats.meshes import GlbOptions, write_glb
+        from diorama.render.mesh import MeshAsset
 
         splats = None if source == "depth" else load_splats(scene)
         decided = dataclasses.replace(config, source=source)
         made = make_mesh(posed, decided, splats=splats, depth_maps=maps, on_event=tell)
         write_glb(made.asset, out / MESH_FILE, "mesh", GlbOptions(texture="png"))
+        write_glb(MeshAsset((walkable(made.asset),)), out / COLLIDER_FILE, "collider")
         told = {"source_reason": choice.reason, "made_from": parts}
         return summary_of(made) | told | _checked(posed, made, out, tell)
 
@@ -59,6 +64,17 @@ def depth_maps_of(scene: Scene, posed: PosedScene) -> tuple[Mapping[str, DepthMa
     if record is not None:
         return load_depth_maps(scene.root), record.fingerprint
     return DepthMaps(posed.capture.images.parent / "depth"), "capture"
+
+
+def walkable(asset: MeshAsset) -> Mesh:
+    """What a person in the page walks on and bumps into: the finest surface that is small enough, bare.
+
+    Not the collider of engines: its convex parts close doorways and fill the steps of stairs.
+    """
+    from diorama.render.mesh import Mesh
+
+    chosen = next((m for m in asset.lods if 0 < len(m) <= COLLIDER_FACES), asset.lods[-1])
+    return Mesh(chosen.vertices, chosen.faces)
 
 
 def has_mesh(scene: Scene) -> bool:

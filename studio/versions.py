@@ -150,14 +150,31 @@ def moved_mesh(asset: MeshAsset, version: Version) -> MeshAsset:
 
 
 def viewer_scene(scene: Scene, version: Version) -> ViewerScene:
-    """What the page shows of a version."""
+    """What the page shows of a version: splats and cameras, the mesh where there is one, kept views and notes."""
+    from diorama.viewer.saved_views import FILE, read_saved_views
     from diorama.viewer.scene_data import viewer_scene as of
 
+    from .meshing import COLLIDER_FILE, MESH_FILE
+
     posed, splats = load_posed_scene(scene, version), splats_path(scene, version)
-    shown = of(posed, splats, title=scene.root.resolve().name)
+    files = [scene.root / "mesh" / name for name in (MESH_FILE, COLLIDER_FILE)]
+    mesh, collider = (path if path.is_file() else None for path in files)
+    views, notes = read_saved_views(scene.root / FILE)
     # What was measured is where the original is.
     coverage = None if version.moves else pipeline.coverage_file(scene)
-    return dataclasses.replace(shown, coverage=coverage)
+    return dataclasses.replace(
+        of(posed, splats, title=scene.root.resolve().name),
+        coverage=coverage,
+        mesh=mesh,
+        collider=collider,
+        world_from_mesh=_rows(version.world_from_original) if version.moves else None,
+        viewpoints=views,
+        annotations=notes,
+    )
+
+
+def _rows(place: Sim3) -> tuple[tuple[float, ...], ...]:
+    return tuple(tuple(float(x) for x in row) for row in place.matrix())
 
 
 def save_version(scene: Scene, operations: Sequence[Operation], parent: Version, name: str = "") -> Version:

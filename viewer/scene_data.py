@@ -89,6 +89,7 @@ class ViewerScene:
     bounds_min, bounds_max: where the bulk of the scene is, strays left out, in the world.
     home_position, home_target, home_up: the first view.
     mesh, collider: GLB files: the surface as a picture, and what a walker bumps into.
+    world_from_mesh: where both lie in the world, rows of a 4 x 4 matrix; None where they are made.
     coverage: a JSON file of how well the capture saw the scene.
     server: base URLs of what a server behind the page offers, by name; empty in a published folder.
     """
@@ -108,6 +109,7 @@ class ViewerScene:
     is_antialiased: bool = False
     mesh: Path | None = None
     collider: Path | None = None
+    world_from_mesh: tuple[tuple[float, ...], ...] | None = None
     coverage: Path | None = None
     viewpoints: tuple[SavedView, ...] = ()
     annotations: tuple[Annotation, ...] = ()
@@ -173,6 +175,7 @@ def manifest(scene: ViewerScene, splats: PageSplats) -> dict[str, Any]:
         "viewpoints": [asdict(view) for view in scene.viewpoints],
         "annotations": [asdict(note) for note in scene.annotations],
         **{Path(name).stem: name for name in data_files(scene)},
+        "world_from_mesh": scene.world_from_mesh,
         **({"server": dict(scene.server)} if scene.server else {}),
     }
 

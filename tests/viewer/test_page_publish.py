@@ -6,6 +6,7 @@ import json
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -24,7 +25,7 @@ from diorama.render.rasterize import rasterize
 from diorama.viewer import publish as publishing
 from diorama.viewer import splat_files
 from diorama.viewer.publish import MARKER, publish
-from diorama.viewer.scene_data import ViewerCamera, ViewerScene
+from diorama.viewer.scene_data import Annotation, SavedView, ViewerCamera, ViewerScene
 
 from .conftest import Sample, Tab, make_sample, ring, synthetic_splats
 from .test_page import canvas_pixels, decoded
@@ -78,6 +79,27 @@ def test_everything_the_page_needs_is_in_the_folder(page: Path, scene: ViewerSce
     last = events[-2]
     assert isinstance(last, Progressed) and last.done == last.total == 3
     assert [p.name for p in folder.parent.iterdir()] == ["out"]
+
+
+def test_mesh_collider_views_and_notes_go_along(page: Path, scene: ViewerScene, tmp_path: Path) -> None:
+    for name in ("m.glb", "c.glb", "cov.json"):
+        (tmp_path / name).write_text(name)
+    full = replace(
+        scene,
+        mesh=tmp_path / "m.glb",
+        collider=tmp_path / "c.glb",
+        coverage=tmp_path / "cov.json",
+        viewpoints=(SavedView("Door", (1, 2, 3), (0, 0, 1)),),
+        annotations=(Annotation("Crack", "wet", (0.5, 0, 0)),),
+        server={"edit": "/api/captures/a/edits"},
+    )
+    publish(full, tmp_path / "out")
+    told = json.loads((tmp_path / "out" / "scene.json").read_text())
+    assert {name: (tmp_path / "out" / told[name]).read_text() for name in ("mesh", "collider", "coverage")} == {
+        "mesh": "m.glb", "collider": "c.glb", "coverage": "cov.json",
+    }  # fmt: skip
+    assert told["viewpoints"][0]["position"] == [1, 2, 3] and told["annotations"][0]["text"] == "wet"
+    assert "server" not in told, "a folder has no server"
 
 
 def test_a_page_of_ours_is_replaced(page: Path, scene: ViewerScene, tmp_path: Path) -> None:

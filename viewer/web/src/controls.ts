@@ -23,7 +23,9 @@ export class Controls {
     this.photo = new PhotoView(stage, navigation, this.frustums, scene, (c) => this.depthAhead(c));
     this.strip = new Strip(scene, (index) => void this.photo.open(index));
     navigation.onLeave = () => this.photo.leave();
+    navigation.onMode = (mode) => this.showMode(mode);
     this.photo.onChange = (index) => {
+      if (index !== null && navigation.mode === "walk") this.setMode("orbit");
       this.strip.choose(index);
       this.resize();
     };
@@ -46,6 +48,8 @@ export class Controls {
     const target = pointInThree(home.target);
     const view = lookingAt(position, target, pointInThree(home.up));
     this.photo.leave();
+    // A walker's feet stay where they are.
+    if (this.page.navigation.mode === "walk") this.setMode("orbit");
     if (smoothly) void this.page.navigation.flyTo(view, position.distanceTo(target), freeLens);
     else this.page.navigation.place(view, position.distanceTo(target));
   }
@@ -61,15 +65,17 @@ export class Controls {
 
   private resize(): void {
     const { clientWidth, clientHeight } = document.documentElement;
-    this.page.stage.resize(clientWidth, clientHeight, Math.min(window.devicePixelRatio, 2));
+    this.page.stage.resize(clientWidth, clientHeight, this.page.stage.pixelRatio);
     this.page.navigation.refreshLens();
     this.photo.layout();
   }
 
   private setMode(mode: Mode): void {
     this.page.navigation.mode = mode;
-    byId("orbit").setAttribute("aria-checked", String(mode === "orbit"));
-    byId("fly").setAttribute("aria-checked", String(mode === "fly"));
+  }
+
+  private showMode(mode: Mode): void {
+    for (const each of ["orbit", "fly", "walk"]) byId(each).setAttribute("aria-checked", String(each === mode));
   }
 
   private showFrustums(visible: boolean): void {

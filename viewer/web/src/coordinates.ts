@@ -12,6 +12,8 @@ export const THREE_FROM_WORLD = new Quaternion().setFromAxisAngle(new Vector3(1,
 
 export const pointInThree = (x: Vec3): Vector3 => new Vector3(x[0], x[2], -x[1]);
 
+export const pointInWorld = (p: Vector3): Vec3 => [p.x, -p.z, p.y];
+
 export interface Viewpoint {
   readonly position: Vector3;
   readonly quaternion: Quaternion;

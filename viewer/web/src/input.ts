@@ -78,7 +78,7 @@ export function listenToPointer(
       navigation.pan(dx, dy);
     } else {
       // Flying, a finger pulls the world along, a mouse turns the head.
-      const sign = event.pointerType === "touch" && navigation.mode === "fly" ? -1 : 1;
+      const sign = event.pointerType === "touch" && navigation.mode !== "orbit" ? -1 : 1;
       navigation.turn(dx * sign, dy * sign);
     }
   });

@@ -50,6 +50,8 @@ export interface Annotation {
 export interface SceneManifest {
   readonly title: string;
   readonly isMetric: boolean;
+  /** Where metres come from, in words, or null. */
+  readonly metricSource: string | null;
   readonly splats: SplatFile & {
     /** Whether opacities make up for the low-pass (Mip-Splatting's 2D filter), as in training. */
     readonly isAntialiased: boolean;
@@ -62,6 +64,8 @@ export interface SceneManifest {
   /** GLB files beside the page: the surface as a picture, and what a walker bumps into. */
   readonly mesh: string | null;
   readonly collider: string | null;
+  /** Where both lie in the world, rows of a 4 x 4 matrix; null where they are made. */
+  readonly worldFromMesh: readonly number[] | null;
   readonly viewpoints: readonly SavedView[];
   readonly annotations: readonly Annotation[];
   /** A JSON file beside the page: how well the capture saw the scene. */
@@ -146,7 +150,7 @@ function splatFile(value: unknown): SplatFile {
 const optional = <T>(value: unknown, read: (value: unknown) => T): T | null =>
   value === undefined || value === null ? null : read(value);
 
-function savedView(value: unknown, index: number): SavedView {
+export function savedView(value: unknown, index: number): SavedView {
   const what = `viewpoint ${index + 1}`;
   const v = object(value, what);
   return {
@@ -157,10 +161,17 @@ function savedView(value: unknown, index: number): SavedView {
   };
 }
 
-function annotation(value: unknown, index: number): Annotation {
+export function annotation(value: unknown, index: number): Annotation {
   const what = `annotation ${index + 1}`;
   const a = object(value, what);
   return { title: text(a.title, what), text: text(a.text, what), point: vec3(a.point, what) };
+}
+
+function matrix(value: unknown): number[] {
+  const what = "the mesh's place";
+  const rows = list(value, what).map((row) => list(row, what).map((x) => number(x, what)));
+  if (rows.length !== 4 || rows.some((row) => row.length !== 4)) throw broken(`${what} is no 4 x 4 matrix`);
+  return rows.flat();
 }
 
 /** Base URLs on this page's own server, never on another. */
@@ -187,6 +198,7 @@ export function parseManifest(value: unknown): SceneManifest {
   return {
     title: text(m.title, "title"),
     isMetric: m.is_metric === true,
+    metricSource: optional(m.metric_source, (source) => text(source, "the source of the scale")),
     splats: {
       ...splatFile(splats),
       isAntialiased: splats.is_antialiased === true,
@@ -201,6 +213,7 @@ export function parseManifest(value: unknown): SceneManifest {
     cameras: list(m.cameras, "cameras").map(camera),
     mesh: optional(m.mesh, (url) => relativeUrl(url, "the mesh")),
     collider: optional(m.collider, (url) => relativeUrl(url, "the collider")),
+    worldFromMesh: optional(m.world_from_mesh, matrix),
     viewpoints: (optional(m.viewpoints, (v) => list(v, "viewpoints")) ?? []).map(savedView),
     annotations: (optional(m.annotations, (v) => list(v, "annotations")) ?? []).map(annotation),
     coverage: optional(m.coverage, (url) => relativeUrl(url, "the coverage")),

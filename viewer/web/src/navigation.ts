@@ -1,4 +1,4 @@
-// Moving through the scene: orbit about a pivot, fly, and smooth flights to a viewpoint.
+// Moving through the scene: orbit about a pivot, fly, walk, and smooth flights to a viewpoint.
 //
 // Both modes share one state: a viewpoint and a pivot straight ahead of it. Turning keeps the camera's roll, which then
 // fades away while the person moves, so that leaving a tilted photo never jumps.
@@ -7,7 +7,14 @@ import { MathUtils, Quaternion, Vector3 } from "three";
 import { freeLens, type Lens, lookingAt, mixLens, type Viewpoint } from "./coordinates";
 import type { Stage } from "./stage";
 
-export type Mode = "orbit" | "fly";
+export type Mode = "orbit" | "fly" | "walk";
+
+/** What carries the eye when walking: see features/walk. */
+export interface Carrier {
+  /** Moves the eye: `wanted` is level, 1 long for a usual pace. Returns whether anything moved. */
+  step(eye: Vector3, wanted: Vector3, seconds: number): boolean;
+  readonly unitsPerMetre: number;
+}
 export type LensAt = (width: number, height: number) => Lens;
 
 const UP = new Vector3(0, 1, 0);
@@ -16,6 +23,11 @@ const FLIGHT_SECONDS = 1.1;
 const LENS_SECONDS = 0.5;
 /** How fast a thrown view comes to rest: the time constant in seconds. */
 const REST_SECONDS = 0.09;
+
+/** Walking by fingers and wheel, in seconds at the usual pace, and how many times that pace is the fastest. */
+const PACES_PER_PIXEL = 0.02;
+const PACES_PER_ZOOM = 3;
+const MAX_PUSH = 4;
 
 interface Flight {
   readonly from: Viewpoint;
@@ -29,7 +41,11 @@ interface Flight {
 const ease = (t: number): number => (t < 0.5 ? 4 * t ** 3 : 1 - (2 - 2 * t) ** 3 / 2);
 
 export class Navigation {
-  mode: Mode = "orbit";
+  private way: Mode = "orbit";
+  /** Fired after the way of moving has changed. */
+  onMode: (mode: Mode) => void = () => {};
+  /** Carries the eye while walking. */
+  walker: Carrier | null = null;
   /** Fired when the person, not a flight, begins to move the view. */
   onLeave: () => void = () => {};
   /** True while a pointer holds the view: it does not run on by itself then. */
@@ -41,6 +57,8 @@ export class Navigation {
   private lensMix = 1;
   private readonly spin = { yaw: 0, pitch: 0 };
   private readonly drive = new Vector3();
+  /** Seconds at the usual pace still to walk, right and backward, by wheel and fingers. */
+  private readonly push = new Vector3();
   /** World units a second by keys. */
   private readonly speed: number;
 
@@ -52,6 +70,17 @@ export class Navigation {
   ) {
     this.speed = radius * 0.35;
     stage.onStep((seconds) => this.step(seconds));
+  }
+
+  get mode(): Mode {
+    return this.way;
+  }
+
+  set mode(mode: Mode) {
+    this.way = mode;
+    this.walker = null;
+    this.push.set(0, 0, 0);
+    this.onMode(mode);
   }
 
   get pivot(): Vector3 {
@@ -81,6 +110,7 @@ export class Navigation {
   /** Turns so that `point` is straight ahead and becomes the pivot, half as far away. */
   focus(point: Vector3): void {
     const position = point.clone().lerp(this.stage.camera.position, 0.6);
+    if (this.mode === "walk") this.mode = "orbit";
     this.onLeave();
     void this.flyTo(lookingAt(position, point), position.distanceTo(point), freeLens);
   }
@@ -115,6 +145,10 @@ export class Navigation {
   pan(dx: number, dy: number): void {
     this.take();
     const lens = this.lensAt(this.stage.width, this.stage.height);
+    if (this.mode === "walk") {
+      this.push.add(new Vector3(-dx, 0, -dy).multiplyScalar(PACES_PER_PIXEL));
+      return;
+    }
     const shift = new Vector3((-dx / lens.fx) * this.pivotDistance, (dy / lens.fy) * this.pivotDistance, 0);
     this.stage.camera.position.add(shift.applyQuaternion(this.stage.camera.quaternion));
   }
@@ -122,6 +156,10 @@ export class Navigation {
   /** Nearer for factors below one: to the pivot in orbit, straight ahead in fly. */
   dolly(factor: number): void {
     this.take();
+    if (this.mode === "walk") {
+      this.push.z += Math.log(factor) * PACES_PER_ZOOM;
+      return;
+    }
     if (this.mode === "fly") {
       const step = Math.max(this.pivotDistance, this.radius * 0.1) * (1 - factor);
       this.stage.camera.position.addScaledVector(this.forward(), step);
@@ -237,6 +275,7 @@ export class Navigation {
   }
 
   private stepDrive(seconds: number): boolean {
+    if (this.walker !== null) return this.flight === null && this.stepWalk(this.walker, seconds);
     if (this.drive.lengthSq() === 0) return false;
     const step = this.drive.clone().multiplyScalar(this.speed * seconds);
     const climb = step.y;
@@ -245,5 +284,18 @@ export class Navigation {
     step.y += climb;
     this.stage.camera.position.add(step);
     return true;
+  }
+
+  private stepWalk(walker: Carrier, seconds: number): boolean {
+    const wanted = new Vector3(this.drive.x, 0, this.drive.z);
+    const pushed = this.push.length();
+    if (pushed > 1e-3 && seconds > 0) {
+      const share = Math.min(1, (MAX_PUSH * seconds) / pushed);
+      wanted.addScaledVector(this.push, share / seconds);
+      this.push.multiplyScalar(1 - share);
+    }
+    const ahead = this.forward();
+    const yaw = Math.atan2(-ahead.x, -ahead.z);
+    return walker.step(this.stage.camera.position, wanted.applyAxisAngle(UP, yaw), seconds);
   }
 }

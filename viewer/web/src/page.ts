@@ -39,6 +39,11 @@ export interface Page {
   pick(x: number, y: number): Vector3 | null;
 }
 
+/** Where a pick looks, in pixels: at the place itself, then around it. */
+const NEARBY = [0, 4, 9].flatMap((r) =>
+  r === 0 ? [[0, 0] as const] : [0, 1, 2, 3, 4, 5].map((i) => [r * Math.cos((i * Math.PI) / 3), r * Math.sin((i * Math.PI) / 3)] as const),
+);
+
 /** A part of the page's functions. It runs once, when the first splats are on the canvas. */
 export type Feature = (page: Page) => void | Promise<void>;
 
@@ -101,9 +106,18 @@ export class ScenePage implements Page {
 
   pick(x: number, y: number): Vector3 | null {
     const { stage } = this;
-    const raycaster = new Raycaster();
-    raycaster.setFromCamera(new Vector2((x / stage.width) * 2 - 1, 1 - (y / stage.height) * 2), stage.camera);
-    const [hit] = raycaster.intersectObject(this.splats, false);
-    return hit?.point ?? null;
+    const rayTo = (dx: number, dy: number): Raycaster => {
+      const raycaster = new Raycaster();
+      const place = new Vector2(((x + dx) / stage.width) * 2 - 1, 1 - ((y + dy) / stage.height) * 2);
+      raycaster.setFromCamera(place, stage.camera);
+      return raycaster;
+    };
+    const { ray } = rayTo(0, 0);
+    for (const [dx, dy] of NEARBY) {
+      // A ray slips through between splats that look closed: what is beside it tells the distance.
+      const [hit] = rayTo(dx, dy).intersectObject(this.splats, false);
+      if (hit !== undefined) return ray.at(hit.distance, new Vector3());
+    }
+    return null;
   }
 }

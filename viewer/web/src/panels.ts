@@ -18,7 +18,7 @@ export class Panels {
   private open_: string | null = null;
 
   constructor(shortcuts: Shortcuts) {
-    shortcuts.add("Escape", () => this.close());
+    shortcuts.addTop(() => this.close());
   }
 
   /** The id of the open one. */

@@ -36,6 +36,7 @@ function pressed(event: KeyboardEvent): string {
 export class Shortcuts {
   readonly help: KeyHelp[] = [];
   private readonly entries: Entry[] = [];
+  private readonly top: KeyAction[] = [];
   private readonly held = new Map<string, () => void>();
 
   /** `silenced` says whether keys belong to something else for now, such as an open dialog. */
@@ -51,6 +52,11 @@ export class Shortcuts {
    */
   add(key: string, action: KeyAction, text = ""): void {
     this.put({ key, down: action, up: null }, text);
+  }
+
+  /** Escape for what lies on top of everything: it is asked before all that `add` has put there. */
+  addTop(action: KeyAction): void {
+    this.top.push(action);
   }
 
   /** A key that does something for as long as it is held. */
@@ -79,6 +85,7 @@ export class Shortcuts {
     const presses = event.key === " " || event.key === "Enter";
     if (presses && target instanceof HTMLElement && target.closest("button, input, a, summary") !== null) return;
     const key = pressed(event);
+    if (key === "Escape" && this.top.some((action) => action() !== false)) return event.preventDefault();
     for (const entry of this.entries.filter((e) => e.key === key).reverse()) {
       if (event.repeat && !arrow) return event.preventDefault();
       if (entry.down() === false) continue;

@@ -43,8 +43,10 @@ export class Stage {
   frames = 0;
   private readonly scene = new Scene();
   private readonly steps: ((seconds: number) => boolean)[] = [];
+  private readonly drawn: (() => void)[] = [];
   private dirty = true;
   private last = 0;
+  private ratio = Math.min(window.devicePixelRatio, 2);
   private waitingSize: [number, number, number] | null = null;
 
   constructor(
@@ -117,7 +119,22 @@ export class Stage {
       this.renderer.setPixelRatio(pixelRatio);
       this.renderer.setSize(this.width, this.height, false);
     }
+    this.ratio = pixelRatio;
     this.setLens(freeLens(this.width, this.height));
+  }
+
+  /** Pixels of the canvas for one of the page. */
+  get pixelRatio(): number {
+    return this.ratio;
+  }
+
+  /** Finer or coarser at the same size: the lens stays. */
+  set pixelRatio(ratio: number) {
+    if (this.renderer.xr.isPresenting || ratio === this.ratio) return;
+    this.ratio = ratio;
+    this.renderer.setPixelRatio(ratio);
+    this.renderer.setSize(this.width, this.height, false);
+    this.invalidate();
   }
 
   /** A headset's session is over: takes the size that the page has got meanwhile. */
@@ -141,6 +158,11 @@ export class Stage {
     this.steps.push(step);
   }
 
+  /** Calls `listener` after every drawn frame. */
+  onDraw(listener: () => void): void {
+    this.drawn.push(listener);
+  }
+
   start(): void {
     this.renderer.setAnimationLoop((now) => {
       const seconds = Math.min(MAX_STEP_SECONDS, Math.max(0, (now - this.last) / 1000));
@@ -159,6 +181,7 @@ export class Stage {
     this.renderer.render(this.scene, this.camera);
     this.frames += 1;
     document.body.dataset.frames = String(this.frames);
+    for (const listener of this.drawn) listener();
   }
 
   /** Sorts for the camera exactly as it stands and draws, until nothing is left to do. */

@@ -1,7 +1,8 @@
 // What one stands on and bumps into, in three's world: the scene's collider where it has one, else its level ground.
 
-import { Ray, Vector3 } from "three";
+import { type Matrix4, Ray, Vector3 } from "three";
 import { loadCollider } from "./collider";
+import { matrixInThree } from "./glb";
 import { PageError } from "./errors";
 import type { Page } from "./page";
 
@@ -131,11 +132,18 @@ export class SceneSurface {
   private async load(page: Page, url: string): Promise<void> {
     try {
       const triangles = await loadCollider(url);
+      placeCorners(triangles, matrixInThree(page.scene));
       if (triangles.length > 0) this.current = new TriangleSurface(triangles, this.current.ground);
     } catch (error) {
       page.notice(error instanceof PageError ? error.message : `The scene's collider cannot be used: ${String(error)}`);
     }
   }
+}
+
+/** Where the collider is now: a version may have moved since it was made. */
+function placeCorners(triangles: Float32Array, place: Matrix4): void {
+  const corner = new Vector3();
+  for (let i = 0; i < triangles.length; i += 3) corner.fromArray(triangles, i).applyMatrix4(place).toArray(triangles, i);
 }
 
 const surfaces = new WeakMap<Page, SceneSurface>();

@@ -71,7 +71,7 @@ export class Toolbar {
     top.querySelector(".group")?.prepend(opener);
     // On a phone a choice closes the sheet again.
     this.rail.addEventListener("click", () => this.expand(false));
-    shortcuts.add("Escape", () => this.expand(false));
+    shortcuts.addTop(() => this.expand(false));
   }
 
   addButton(options: ButtonOptions): ToolbarButton {

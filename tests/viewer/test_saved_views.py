@@ -1,0 +1,49 @@
+"""`views.json`: what the page saves, read back; anything else is refused in a sentence."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from diorama.capture.errors import InputError
+from diorama.viewer.saved_views import read_saved_views
+from diorama.viewer.scene_data import Annotation, SavedView
+
+GOOD: dict[str, Any] = {
+    "schema": 1,
+    "viewpoints": [{"name": "Door", "position": [1, 2, 3], "target": [0, 0, 1], "up": [0, 0, 1]}],
+    "annotations": [{"title": "Crack", "text": "", "point": [0.5, 0, 0]}],
+}
+
+
+def test_what_the_page_saves_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "views.json"
+    assert read_saved_views(path) == ((), ())
+    path.write_text(json.dumps(GOOD))
+    views, notes = read_saved_views(path)
+    assert views == (SavedView("Door", (1, 2, 3), (0, 0, 1)),)
+    assert notes == (Annotation("Crack", "", (0.5, 0, 0)),)
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        "{",
+        "[]",
+        '{"viewpoints": 3}',
+        '{"viewpoints": [{"name": "a"}]}',
+        '{"viewpoints": [{"name": "a", "position": [1, 2], "target": [0, 0, 0]}]}',
+        '{"annotations": [{"title": 1, "text": "", "point": [0, 0, 0]}]}',
+        '{"annotations": [{"title": "a", "text": "", "point": [1e999, 0, 0]}]}',
+        json.dumps({"annotations": GOOD["annotations"] * 1001}),
+        json.dumps({"annotations": [{**GOOD["annotations"][0], "text": "x" * 4001}]}),
+    ],
+)
+def test_anything_else_is_refused(tmp_path: Path, broken: str) -> None:
+    path = tmp_path / "views.json"
+    path.write_text(broken)
+    with pytest.raises(InputError, match=r"views\.json"):
+        read_saved_views(path)
