@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import PIL.Image
@@ -58,6 +61,7 @@ class Running:
 
     def __init__(self, folder: Path, splats: Splats, step_s: float = 0.002) -> None:
         self.training = FakeTraining(splats)
+        folder.mkdir(parents=True, exist_ok=True)
         self.endpoint = LiveEndpoint(folder, share=0.5)
         self.interrupted = False
         self.ended_at: int | None = None
@@ -93,6 +97,12 @@ def wait(condition: Callable[[], bool]) -> None:
     while not condition():
         assert time.monotonic() < end, "it did not come true"
         time.sleep(0.002)
+
+
+def run_async(coroutine: Coroutine[Any, Any, Any]) -> Any:
+    """`asyncio.run` on a thread: while a browser is open, the main thread has a loop of Playwright's."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(asyncio.run, coroutine).result()
 
 
 def tiny_scene(folder: Path, views: int = 6, width: int = 64, height: int = 48) -> PosedScene:

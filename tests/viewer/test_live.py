@@ -28,7 +28,7 @@ from diorama.viewer.live.page_client import PageClient
 from diorama.viewer.live.wire import Connection, WireError, pack
 
 from .conftest import synthetic_splats
-from .live_helpers import FakeTraining, Running, wait
+from .live_helpers import FakeTraining, Running, run_async, wait
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ def asking(folder: Path, script: Callable[[Connection], Awaitable[Any]]) -> Any:
         finally:
             connection.close()
 
-    return asyncio.run(run())
+    return run_async(run())
 
 
 CAMERA = {
@@ -95,7 +95,7 @@ def test_nobody_is_answered_without_the_token(running: Running, tmp_path: Path) 
         await Connection.open(address.port, b"wrong")
 
     with pytest.raises((WireError, EOFError)):
-        asyncio.run(script())
+        run_async(script())
 
 
 def test_a_stranger_at_the_port_learns_nothing(tmp_path: Path) -> None:
@@ -114,7 +114,7 @@ def test_a_stranger_at_the_port_learns_nothing(tmp_path: Path) -> None:
         thread = threading.Thread(target=answer, daemon=True)
         thread.start()
         with pytest.raises(WireError, match="token"):
-            asyncio.run(Connection.open(server.getsockname()[1], b"secret"))
+            run_async(Connection.open(server.getsockname()[1], b"secret"))
         thread.join(5)
     assert b"secret" not in heard
 
@@ -410,7 +410,7 @@ def pages(
         assert not relay.pages
         assert relay._task is None  # nobody there, nothing asked
 
-    asyncio.run(run())
+    run_async(run())
 
 
 def test_pages_follow_and_a_stalled_one_holds_nobody_up(

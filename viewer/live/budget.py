@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 SHARE = 0.05
-BURST_S = 1.0
+BURST_S = 0.3
 
 
 class Budget:
