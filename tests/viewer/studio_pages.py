@@ -84,6 +84,7 @@ class Desk:
     bundle: Path
     invite_base: str | None = None
     port: int = 0
+    secret: bytes = b"s" * 32
     _stop: Any = field(default=None, repr=False)
 
     @property
@@ -94,7 +95,7 @@ class Desk:
         """As the program does: with the library that it finds."""
         listener = listen(self.port or None)
         self.port = int(listener.getsockname()[1])
-        keys = Keys(str(self.port), secret=b"s" * 32, link=TOKEN)
+        keys = Keys(str(self.port), secret=self.secret, link=TOKEN)
         app = create_studio_app(
             self.library, self.jobs, keys=keys, port=self.port, bundle=self.bundle, invite_base=self.invite_base
         )

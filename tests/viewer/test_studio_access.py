@@ -31,6 +31,15 @@ def test_a_phone_is_invited(desk: Desk, new_tab: NewTab) -> None:
     assert "Use a phone" in str(tab.page.evaluate("document.activeElement.innerText"))
 
 
+def test_a_key_that_is_no_longer_good_is_said(desk: Desk, new_tab: NewTab) -> None:
+    tab = new_tab(1200, 900)
+    desk.open(tab)
+    desk.stop()
+    desk.secret = b"t" * 32
+    desk.start()
+    until_text(tab, ".banner", "This page opens with the link that Diorama printed")
+
+
 def test_on_a_phone_the_list_comes_first(desk: Desk, new_tab: NewTab, ready: str) -> None:
     tab = new_tab(390, 780, has_touch=True, is_mobile=True)
     desk.open(tab)

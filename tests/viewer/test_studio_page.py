@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -189,6 +190,28 @@ def test_an_upload_survives_a_restart_of_the_server(desk: Desk, new_tab: NewTab,
     tab.wait("location.hash.startsWith('#/capture/')")
     arrived(desk, video)
     tab.wait("document.querySelector('.banner').hidden")
+
+
+def test_an_answer_that_is_lost_makes_no_second_capture(desk: Desk, new_tab: NewTab, video: Path) -> None:
+    tab = new_tab(1200, 800)
+    desk.open(tab)
+    asked: list[str] = []
+
+    def lose(route: Any) -> None:
+        if route.request.method == "POST":
+            asked.append(route.request.url)
+        if route.request.method == "POST" and len(asked) == 1:
+            route.fetch()
+            route.abort()
+        else:
+            route.continue_()
+
+    tab.page.route("**/api/captures", lose)
+    tab.page.set_input_files("#choose-files", video)
+    press(tab, "Start the scan")
+    tab.wait("location.hash.startsWith('#/capture/')")
+    assert len(asked) == 2
+    arrived(desk, video)
 
 
 def test_a_cancelled_upload_leaves_nothing(desk: Desk, new_tab: NewTab, video: Path) -> None:

@@ -118,7 +118,7 @@ def test_a_video_from_the_page_becomes_a_scene_though_the_server_is_killed_twice
     studio.start()
     tab.wait("document.querySelector('.banner').hidden")
     tab.wait("Number(document.querySelector('.camera-canvas')?.dataset.cameras ?? 0) > 5", 300)
-    tab.wait("document.querySelector('.hero')?.checkVisibility() === true", 600)
+    tab.wait("document.querySelector('.hero')?.checkVisibility() === true", 1500)
     until_text(tab, ".result", "of 24")
     assert tab.page.evaluate("fetch('api/jobs').then((r) => r.json()).then((all) => all[0].attempts)") == 1
 

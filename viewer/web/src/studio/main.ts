@@ -31,9 +31,10 @@ let view: View | null = null;
 const studio: Studio = {
   store,
   uploads: new Uploads(changed, (key, capture) => {
-    if (capture === null) return void store.refresh().catch(() => undefined);
     const looking = route[0] === "upload" && route[1] === key;
-    store.refresh().then(() => looking && studio.go("capture", capture.id), () => undefined);
+    // Without an answer from the server, what it made of the upload is its newest capture.
+    const made = (): string | undefined => capture?.id ?? store.captures[0]?.id;
+    store.refresh().then(() => looking && studio.go("capture", made() ?? ""), () => undefined);
   }),
   go: (...to) => {
     location.hash = hashOf(to);
@@ -48,7 +49,10 @@ const live = new Live({
     say(banner, connected ? "" : "Connection lost, trying again …");
     document.body.dataset.connected = connected ? "1" : "0";
     // What happened meanwhile comes as events; lists are read anew all the same, the server may be another one now.
-    if (connected) store.refresh().catch(() => undefined);
+    store.refresh().catch((error: unknown) => {
+      // The server is there, but this page's key is not good any more: trying again is no use.
+      if (error instanceof ApiError && error.status === 403) say(banner, words(error));
+    });
   },
 });
 

@@ -267,7 +267,7 @@ function nowText(job: Job): string {
     case "failed":
       return job.error ?? "Something went wrong.";
     case "running":
-      return stage === undefined ? `${next?.title ?? job.title}: starting` : [stage.title, percent(stage.fraction)].filter((t) => t !== "").join(" ");
+      return stage === undefined ? (next === undefined ? "Finishing" : `${next.title}: starting`) : [stage.title, percent(stage.fraction)].filter((t) => t !== "").join(" ");
     case "done":
       return `Done in ${duration(job.seconds)}`;
   }
