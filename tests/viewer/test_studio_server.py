@@ -127,6 +127,14 @@ def test_a_scene_that_changed_is_made_anew(studio: Studio, small: Sample) -> Non
     assert studio.client.get(f"/scenes/{waiting}/").json() == {"error": "There is nothing to see yet."}
 
 
+def test_a_link_to_nothing_is_a_page_for_people(studio: Studio) -> None:
+    answer = studio.client.get("/scenes/<b>none", headers={"Sec-Fetch-Dest": "document"})
+    while answer.is_redirect:
+        answer = studio.client.get(f"/scenes/{answer.headers['location']}", headers={"Sec-Fetch-Dest": "document"})
+    assert answer.status_code == 404 and answer.headers["content-type"].startswith("text/html")
+    assert "There is no capture &lt;b&gt;none." in answer.text and '<a href="/">' in answer.text
+
+
 def test_the_report_has_a_policy_of_its_own(studio: Studio) -> None:
     name = studio.library.add("One").id
     folder = studio.library.folder(name) / "report"

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import errno
+import html
 from http import HTTPStatus
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from diorama.capture.errors import InputError
 
@@ -18,6 +19,14 @@ from .uploads import TooLargeError
 
 DISK_FULL = "The disk is full; nothing finished is lost: free some space and try again."
 BUG = "Diorama has a bug here; the terminal in which it runs says more. Please report that."
+PAGE = """<!doctype html>
+<html lang="en">
+<meta charset="utf-8"><meta name="viewport" content="width=device-width"><meta name="color-scheme" content="dark">
+<title>Diorama</title>
+<p>{}</p>
+<p><a href="/">To the start</a></p>
+</html>
+"""
 STATUS: tuple[tuple[type[InputError], int], ...] = ((NotFoundError, 404), (ConflictError, 409), (TooLargeError, 413))
 
 
@@ -29,13 +38,16 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(Exception, _bug)
 
 
-def _failure(status: int, sentence: str, headers: dict[str, str] | None = None) -> Response:
-    return JSONResponse({"error": " ".join(sentence.split())}, status, headers=headers)
+def _failure(request: Request, status: int, sentence: str, headers: dict[str, str] | None = None) -> Response:
+    words = " ".join(sentence.split())
+    if request.headers.get("sec-fetch-dest") == "document":  # somebody followed a link: that is read by a person
+        return HTMLResponse(PAGE.format(html.escape(words)), status, headers=headers)
+    return JSONResponse({"error": words}, status, headers=headers)
 
 
 async def _input_error(request: Request, error: Exception) -> Response:
     status = next((code for kind, code in STATUS if isinstance(error, kind)), 400)
-    return _failure(status, str(error))
+    return _failure(request, status, str(error))
 
 
 async def _invalid(request: Request, error: Exception) -> Response:
@@ -43,16 +55,16 @@ async def _invalid(request: Request, error: Exception) -> Response:
     first = error.errors()[0]
     # Where, without "body" in front; what was sent is not repeated.
     where = ".".join(str(part) for part in first["loc"][1:])[:100] or str(first["loc"][0])
-    return _failure(422, f"The request cannot be used: {where}: {first['msg']}.")
+    return _failure(request, 422, f"The request cannot be used: {where}: {first['msg']}.")
 
 
 async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    return _failure(error.status_code, str(error.detail), dict(error.headers or {}))
+    return _failure(request, error.status_code, str(error.detail), dict(error.headers or {}))
 
 
 async def _bug(request: Request, error: Exception) -> Response:
     """What nobody foresaw; the server's log gets the whole of it."""
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return _failure(HTTPStatus.INSUFFICIENT_STORAGE, DISK_FULL)
-    return _failure(500, BUG)
+        return _failure(request, HTTPStatus.INSUFFICIENT_STORAGE, DISK_FULL)
+    return _failure(request, 500, BUG)
