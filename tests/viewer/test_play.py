@@ -20,6 +20,7 @@ from diorama.render.splats import SH_C0, Splats
 from diorama.viewer.server import create_app
 
 from .conftest import TOKEN, Sample, Tab, looking_at, make_sample, serving
+from .xr_helpers import Headset, headset_script
 
 pytestmark = pytest.mark.browser
 
@@ -171,4 +172,65 @@ def quiet(tab: Tab) -> None:
     while still < 4:
         tab.page.evaluate("new Promise((done) => requestAnimationFrame(() => done()))")
         now = str(tab.page.evaluate("document.body.dataset.frames"))
+        still, last = (still + 1, now) if now == last else (0, now)
+
+
+@pytest.fixture
+def headset(new_tab: NewTab, bundle: Path, origin: str) -> Headset:
+    """The same scene in an emulated headset, entered, its person 2.2 m before the cube with bare hands."""
+    tab = new_tab(400, 300)
+    tab.page.add_init_script(headset_script(bundle))
+    tab.page.goto(f"{origin}/?token={TOKEN}")
+    tab.ready()
+    headset = Headset(tab)
+    headset.enter("vr")
+    return headset
+
+
+def test_the_person_stands_and_lands_on_the_collider(headset: Headset) -> None:
+    # Below the page's camera lies the collider's floor, not the level ground at zero.
+    assert headset.room.in_world([0, 0, 0]) == pytest.approx([0, -1.2, FLOOR], abs=1e-3)
+    # Onto the cube's top, 0.45 m above the floor: level at 7 m/s from 1.2 m the arc is there after falling 0.75 m.
+    distance = 7 * np.sqrt(2 * (1.2 - 0.45) / 9.81)
+    top = CUBE_CENTRE + [0, 0, HALF]
+    hand = headset.room.in_room(top) + [0, 1.2 - 0.45, distance]
+    headset.point("controllers.right", hand, hand + [0, 0, -1])
+    headset.press("right", "trigger", 1)
+    headset.press("right", "trigger", 0)
+    assert headset.room.in_world([0, 0, 0]) == pytest.approx(top, abs=0.01)
+
+
+def test_a_pinch_picks_a_thing_up_and_letting_go_drops_it(headset: Headset) -> None:
+    headset.choose(2, rows=5)  # Pick things up: on.
+    headset.tab.wait("document.getElementById('play').getAttribute('aria-pressed') === 'true'")
+    headset.press("right", "b-button", 1)
+    headset.press("right", "b-button", 0)
+    headset.do("device.primaryInputMode = 'hand'", settle=3)
+    begin = headset.room
+    target = headset.room.in_room(CUBE_CENTRE + [0, -HALF, 0])
+    hand = np.array([0.1, 1.3, -0.5])
+    headset.point("hands.right", hand, target)
+    headset.do("device.hands.right.updatePinchValue(1)", settle=3)
+    ((at, home),) = places(headset.tab)
+    assert home == pytest.approx(CUBE_CENTRE, abs=1e-3)
+    # It follows the hand, a metre up, without the person being moved.
+    headset.move("hands.right", 0.1, 2.3, -0.5, settle=3)
+    ((lifted, _),) = places(headset.tab)
+    assert lifted - at == pytest.approx([0, 0, 1], abs=0.01)
+    assert headset.room.translation == pytest.approx(begin.translation)
+    headset.do("device.hands.right.updatePinchValue(0)")
+    headset.tab.wait(f"JSON.parse(document.body.dataset.things)[0][1] < {FLOOR + 0.4}")
+    until_resting(headset)
+    ((rest, _),) = places(headset.tab)
+    assert rest[2] == pytest.approx(FLOOR + HALF + SIGMA, abs=0.004)
+    headset.page.evaluate("session.end()")
+    headset.tab.wait("document.body.dataset.xr === undefined")
+    assert headset.tab.errors == []
+
+
+def until_resting(headset: Headset) -> None:
+    still, last = 0, ""
+    while still < 4:
+        headset.frames(1)
+        now = str(headset.data("things"))
         still, last = (still + 1, now) if now == last else (0, now)

@@ -17,10 +17,12 @@ import numpy.typing as npt
 import pytest
 
 from diorama.capture.camera import Camera
+from diorama.capture.transforms import Sim3
 from diorama.render.formats import write_splats
 from diorama.render.metrics import psnr
 from diorama.render.rasterize import rasterize
 from diorama.render.splats import SH_C0, Splats
+from diorama.render.transform import transform_splats
 from diorama.viewer.server import create_app
 
 from .conftest import PAGE_COLOUR, TOKEN, Sample, Tab, looking_at, make_sample, serving
@@ -59,11 +61,7 @@ def room_sample(folder: Path, *, is_metric: bool = True, scale: float = 1.0, sha
     """The room, seen by one camera at a hand's height in its middle, looking at the wall."""
     splats = room_splats()
     splats = splats.select(np.arange(0, len(splats), share))
-    if scale != 1.0:
-        log_scales = splats.log_scales + np.float32(np.log(scale))
-        splats = Splats(
-            splats.means * np.float32(scale), splats.quaternions, log_scales, splats.logit_opacities, splats.sh
-        )
+    splats = transform_splats(splats, Sim3(scale, np.eye(3), np.zeros(3)))
     path = folder / f"room{scale}.ply"
     write_splats(splats, path)
     camera = Camera.pinhole(400, 300, 300.0, 300.0, 200.0, 150.0)
@@ -357,3 +355,75 @@ def test_the_exit_button_in_the_headset_leaves(quick: Headset) -> None:
     quick.page.evaluate("device.controllers.right.updateButtonValue('trigger', 1)")
     quick.tab.wait("document.body.dataset.xr === undefined")
     assert quick.tab.errors == []
+
+
+def test_a_scene_of_unknown_scale_is_fitted_to_how_it_was_taken(
+    new_tab: NewTab, bundle: Path, origins: Callable[[Sample], str], tmp_path: Path
+) -> None:
+    """The same room four times as large in units that nobody knows: its camera was held at a hand's height."""
+    headset = opened(new_tab, bundle, origins(room_sample(tmp_path, is_metric=False, scale=4.0, share=25)), (400, 300))
+    headset.enter("vr")
+    assert "scale is unknown" in headset.page.inner_text("#notice")
+    # The camera stood 1.5 x 4 units high, which is taken for 1.5 m (scale.ts).
+    assert headset.room.scale == pytest.approx(4, rel=1e-4)
+    assert headset.room.in_world([0, EYE_HEIGHT, 0])[2] == pytest.approx(4 * EYE_HEIGHT, abs=1e-3)
+    # The menu offers one unit a metre instead: its third row of six.
+    headset.choose(2, rows=6)
+    headset.frames(2)
+    assert headset.room.scale == pytest.approx(1)
+    assert headset.room.in_world([0, EYE_HEIGHT, 0])[2] == pytest.approx(EYE_HEIGHT, abs=1e-3)
+
+
+TABLE = """
+  device.installSEM(class {
+    constructor() { this.trackedPlanes = new Set(); this.trackedMeshes = new Set(); }
+    render() {}
+    // A table's top at (0.3, 0.7, -1.2) of the room, wherever one points.
+    computeHitTestResults() { return [new Float32Array([1,0,0,0, 0,1,0,0, 0,0,1,0, 0.3,0.7,-1.2,1])]; }
+  });
+"""
+
+
+def test_a_press_in_ar_puts_the_scene_where_the_hit_test_says(
+    new_tab: NewTab, bundle: Path, origins: Callable[[Sample], str], few: Sample
+) -> None:
+    tab = new_tab(400, 300)
+    tab.page.add_init_script(headset_script(bundle) + TABLE)
+    tab.page.goto(origins(few))
+    tab.ready()
+    headset = Headset(tab)
+    headset.enter("ar")
+    low, high = np.array(few.scene.bounds_min), np.array(few.scene.bounds_max)
+    foot = [*((low + high) / 2)[:2], 0]
+    assert headset.room.in_room(foot) != pytest.approx([0.3, 0.7, -1.2], abs=0.05)
+    headset.press("right", "trigger", 1)
+    headset.press("right", "trigger", 0)
+    assert headset.room.in_room(foot) == pytest.approx([0.3, 0.7, -1.2], abs=1e-3)
+    # True size by the menu, the first of its four rows: a metre is a metre, on the floor.
+    headset.choose(0, rows=4)
+    assert headset.room.scale == pytest.approx(1)
+    assert headset.room.in_room(foot)[1] == pytest.approx(0, abs=1e-3)
+    assert tab.errors == []
+
+
+@pytest.mark.parametrize(
+    ("script", "words"),
+    [
+        ("Object.defineProperty(window, 'isSecureContext', { value: false })", "HTTPS"),
+        ("Object.defineProperty(navigator, 'xr', { value: undefined })", "no WebXR"),
+        ("navigator.xr.isSessionSupported = async () => false", "No headset was found"),
+    ],
+    ids=["plain HTTP", "no WebXR", "no headset"],
+)
+def test_without_a_headset_the_page_says_why(
+    new_tab: NewTab, few: Sample, origins: Callable[[Sample], str], script: str, words: str
+) -> None:
+    tab = new_tab(400, 500)
+    tab.page.add_init_script(script)
+    tab.page.goto(origins(few))
+    tab.ready()
+    assert tab.page.query_selector("#enter-vr") is None
+    assert tab.page.query_selector("#enter-ar") is None
+    tab.page.click("#tools")
+    tab.page.click("#headset")
+    assert words in tab.page.inner_text("#panel-headset")

@@ -5,6 +5,7 @@ import type { Page } from "../../page";
 import { unitsPerMetre } from "../../scale";
 import type { Play } from "../play/play";
 import type { Flight } from "./arc";
+import { RoomEdge } from "./bounds";
 import { Grab } from "./grab";
 import { HitTest } from "./hit_test";
 import { Hold } from "./hold";
@@ -56,6 +57,7 @@ export class Headset {
   private readonly menu = new Menu();
   private readonly visuals = new Visuals();
   private readonly vignette = new Vignette();
+  private readonly edge: RoomEdge;
   private readonly hitTest: HitTest | null;
   private readonly undoEyes: () => void;
   private readonly thinned: Thinned | null;
@@ -97,11 +99,12 @@ export class Headset {
     play.playground?.useInstead(this.thinned?.mesh ?? null);
     this.pointers = new Pointers(session);
     this.locomotion = new Locomotion(this.rig, entry.surface, entry.settings);
+    this.edge = new RoomEdge(session);
     this.hitTest = entry.mode === "ar" ? new HitTest(session) : null;
     this.trueUnits = unitsPerMetre(page, entry.surface().ground);
     this.fitted = !page.scene.isMetric;
     this.rig.setUsual(this.trueUnits);
-    this.rig.group.add(page.stage.camera, this.visuals.root, this.menu.mesh, this.vignette.mesh);
+    this.rig.group.add(page.stage.camera, this.visuals.root, this.menu.mesh, this.vignette.mesh, this.edge.line);
     this.state.view.parent?.add(this.rig.group);
     page.stage.camera.near = NEAREST;
     document.body.dataset.xr = entry.mode;
@@ -119,7 +122,8 @@ export class Headset {
     if (!this.placed) this.begin();
     const pointers = this.pointers.read(frame, room);
     this.reticle = this.hitTest?.read(frame, room, pointers) ?? null;
-    this.act(pointers, seconds);
+    const flight = this.act(pointers, seconds);
+    this.edge.show(flight !== null, frame, room);
     this.entry.page.stage.camera.far = Math.max(100, (this.entry.page.radius * 200) / this.rig.unitsPerMetre);
     this.publish();
     return true;
@@ -155,7 +159,7 @@ export class Headset {
     }
   }
 
-  private act(pointers: readonly Pointer[], seconds: number): void {
+  private act(pointers: readonly Pointer[], seconds: number): Flight | null {
     if (pointers.some((p) => p.menuPressed || asksForMenu(p, this.head))) this.toggleMenu();
     const { rays, free: unused } = this.useMenu(pointers);
     const free = this.holdThings(pointers, unused, rays);
@@ -171,6 +175,7 @@ export class Headset {
     this.visuals.showReticle(this.menu.open ? null : this.reticle);
     this.vignette.step(smooth && this.entry.settings.vignette, seconds);
     this.tell(flight);
+    return flight;
   }
 
   /** Returns the pointers that do not hold a thing. */
@@ -311,6 +316,7 @@ export class Headset {
     this.visuals.dispose();
     this.menu.dispose();
     this.vignette.dispose();
+    this.edge.dispose();
     this.rig.group.removeFromParent();
     for (const name of ["xr", "xrRoom", "xrLanding", "xrMenu"]) delete document.body.dataset[name];
     this.entry.onEnd();

@@ -1,7 +1,7 @@
 // The menu inside the headset: a small board in front of the person, pressed by pointing and pulling the trigger or
 // pinching.
 
-import { CanvasTexture, DoubleSide, LinearFilter, Mesh, MeshBasicMaterial, PlaneGeometry, Raycaster, SRGBColorSpace, Vector3 } from "three";
+import { CanvasTexture, DoubleSide, LinearFilter, Matrix4, Mesh, MeshBasicMaterial, PlaneGeometry, Raycaster, SRGBColorSpace, Vector3 } from "three";
 import type { Pointer } from "./pointers";
 
 export interface MenuItem {
@@ -52,7 +52,8 @@ export class Menu {
     if (level.lengthSq() < 1e-6) level.set(0, 0, -1);
     this.mesh.position.copy(head).addScaledVector(level.normalize(), AHEAD_METRES);
     this.mesh.position.y -= BELOW_METRES;
-    this.mesh.lookAt(head);
+    // Not `mesh.lookAt`, which looks at points of the world: both points here are the room's.
+    this.mesh.quaternion.setFromRotationMatrix(new Matrix4().lookAt(head, this.mesh.position, new Vector3(0, 1, 0)));
     this.mesh.visible = true;
   }
 
