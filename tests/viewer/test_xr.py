@@ -376,7 +376,9 @@ def test_a_scene_of_unknown_scale_is_fitted_to_how_it_was_taken(
 
 TABLE = """
   device.installSEM(class {
-    constructor() { this.trackedPlanes = new Set(); this.trackedMeshes = new Set(); }
+    environmentCanvas = document.createElement("canvas");
+    trackedPlanes = new Set();
+    trackedMeshes = new Set();
     render() {}
     // A table's top at (0.3, 0.7, -1.2) of the room, wherever one points.
     computeHitTestResults() { return [new Float32Array([1,0,0,0, 0,1,0,0, 0,0,1,0, 0.3,0.7,-1.2,1])]; }
