@@ -163,7 +163,7 @@ def test_drawn_boxes_and_spheres_fitted_by_handles(tab: Tab, scene: Scene) -> No
     assert tab.errors == []
 
 
-@pytest.mark.parametrize("surface", [False, True])
+@pytest.mark.parametrize("surface", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_the_brush_goes_through_or_along_the_surface(tab: Tab, scene: Scene, surface: bool) -> None:
     tab.page.click("#edit-by-brush")
     if surface:
@@ -251,6 +251,7 @@ def test_floor_and_scale_by_picked_points_move_the_world_alike(tab: Tab, scene: 
     assert tab.errors == []
 
 
+@pytest.mark.slow
 def test_up_by_two_points_with_the_keyboard_alone(tab: Tab) -> None:
     tab.page.click("#panel-edit summary")
     tab.page.click("#edit-up")
@@ -291,6 +292,7 @@ def test_saving_makes_a_version_and_shows_it(tab: Tab, scene: Scene, origin: str
     assert tab.errors == []
 
 
+@pytest.mark.slow
 def test_a_moved_world_moves_the_cameras_of_the_version(tab: Tab, scene: Scene, origin: str) -> None:
     tab.page.click("#panel-edit summary")
     tab.page.click("#edit-scale")
@@ -316,6 +318,7 @@ def test_a_moved_world_moves_the_cameras_of_the_version(tab: Tab, scene: Scene, 
     assert reddest(screenshot(tab)) > 500
 
 
+@pytest.mark.slow
 def test_what_the_server_refuses_is_said_and_nothing_is_lost(tab: Tab, scene: Scene) -> None:
     ball_in_box(tab)
     tab.page.click("#edit-delete")

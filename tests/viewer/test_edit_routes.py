@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -28,18 +29,31 @@ def scene(tmp_path: Path) -> Scene:
     return make_scene_folder(tmp_path / "yard")
 
 
-@pytest.fixture
-def client(scene: Scene, tmp_path: Path) -> Iterator[httpx.Client]:
-    page = tmp_path / "page"
+@contextmanager
+def opened(folder: Path, scene: Scene) -> Iterator[httpx.Client]:
+    page, scratch = folder / "page", folder / "scratch"
     page.mkdir()
-    (page / "index.html").write_text("the page")
-    scratch = tmp_path / "scratch"
     scratch.mkdir()
+    (page / "index.html").write_text("the page")
     with (
         serving(lambda p: edited_app(scene, page, scratch, p)) as port,
         httpx.Client(base_url=f"http://127.0.0.1:{port}", headers={"Origin": f"http://127.0.0.1:{port}"}) as client,
     ):
         assert client.get("/", params={"token": TOKEN}).status_code == 303
+        yield client
+
+
+@pytest.fixture
+def client(scene: Scene, tmp_path: Path) -> Iterator[httpx.Client]:
+    with opened(tmp_path, scene) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def steady(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+    """For requests that change nothing."""
+    folder = tmp_path_factory.mktemp("steady")
+    with opened(folder, make_scene_folder(folder / "yard")) as client:
         yield client
 
 
@@ -97,22 +111,22 @@ def test_listing_changing_and_deleting(client: httpx.Client) -> None:
         (None, 422),
     ],
 )
-def test_what_makes_no_version_is_refused_in_a_sentence(client: httpx.Client, body: Any, status: int) -> None:
-    answer = client.post(f"{API}/edits", json=body)
+def test_what_makes_no_version_is_refused_in_a_sentence(steady: httpx.Client, body: Any, status: int) -> None:
+    answer = steady.post(f"{API}/edits", json=body)
     assert answer.status_code == status and answer.json()["error"].endswith("."), answer.text
-    assert len(client.get(f"{API}/versions").json()) == 1
+    assert len(steady.get(f"{API}/versions").json()) == 1
 
 
 @pytest.mark.parametrize("method", ["PATCH", "DELETE"])
 @pytest.mark.parametrize(("number", "status"), [("0", 400), ("7", 404), ("99999", 422), ("x", 422), ("..", 404)])
-def test_versions_that_are_not_there(client: httpx.Client, method: str, number: str, status: int) -> None:
-    answer = client.request(method, f"{API}/versions/{number}", json={"name": "A"})
+def test_versions_that_are_not_there(steady: httpx.Client, method: str, number: str, status: int) -> None:
+    answer = steady.request(method, f"{API}/versions/{number}", json={"name": "A"})
     assert answer.status_code in (status, 405 if number == ".." else status), answer.text
 
 
-def test_a_change_of_nothing_wants_a_version_too(client: httpx.Client) -> None:
-    assert client.patch(f"{API}/versions/0", json={}).json()["number"] == 0
-    assert client.patch(f"{API}/versions/7", json={}).status_code == 404
+def test_a_change_of_nothing_wants_a_version_too(steady: httpx.Client) -> None:
+    assert steady.patch(f"{API}/versions/0", json={}).json()["number"] == 0
+    assert steady.patch(f"{API}/versions/7", json={}).status_code == 404
 
 
 def test_strangers_and_too_much_are_refused(client: httpx.Client) -> None:

@@ -141,6 +141,7 @@ def test_keyframes_are_added_ordered_timed_and_removed(tab: Tab, tmp_path: Path)
     assert tab.errors == []
 
 
+@pytest.mark.slow
 @pytest.mark.browser
 def test_the_preview_flies_and_a_view_is_gone_to(tab: Tab) -> None:
     three_views(tab)
@@ -183,6 +184,7 @@ def test_the_server_makes_the_film(tab: Tab, scene: Scene, tmp_path: Path) -> No
     assert tab.errors == []
 
 
+@pytest.mark.slow
 @pytest.mark.browser
 def test_a_film_can_be_cancelled(tab: Tab) -> None:
     three_views(tab)
