@@ -10,6 +10,7 @@ class ReshootConfig:
     """What may be spent, and what is good enough.
 
     proposals: at most this many photos are proposed; fewer where another one would add little (`min_gain`).
+    cameras: of more photos than this an even choice is looked through: memory grows with their number.
     depth_px: longer side of the depth pictures drawn of every capture camera.
     sphere_px: width of the panoramas drawn at candidate places.
     grid_cells: of the grid that surfaces are gathered in.
@@ -26,6 +27,7 @@ class ReshootConfig:
     """
 
     proposals: int = 6
+    cameras: int = 400
     depth_px: int = 192
     sphere_px: int = 128
     grid_cells: int = 300_000
@@ -39,4 +41,3 @@ class ReshootConfig:
     min_confidence: float = 0.35
     reach: float = 1.5
     min_gain: float = 0.1
-    seed: int = 0

@@ -10,7 +10,7 @@ import numpy as np
 
 from .config import ReshootConfig
 from .looks import Array, Bools, Look
-from .surface import Ints, Surface
+from .surface import Surface
 
 if TYPE_CHECKING:
     from scipy.spatial import cKDTree
@@ -121,8 +121,8 @@ def _blocked(starts: Array, ends: Array, surface: Surface) -> Bools:
     return blocked
 
 
-def directions(looks: Sequence[Look]) -> tuple[Array, Ints]:
-    """Rotations cam_from_level (D, 3, 3) in which a camera may look, and their azimuths in degrees (D,).
+def directions(looks: Sequence[Look]) -> Array:
+    """Rotations cam_from_level (D, 3, 3) in which a camera may look.
 
     All round, at the tilts that the capture's cameras had and somewhat beyond; upright as far as that means anything.
     """
@@ -131,7 +131,7 @@ def directions(looks: Sequence[Look]) -> tuple[Array, Ints]:
     chosen = sorted({round(float(np.clip(t, -90, 60)) / 5) * 5 for t in (low - 10, low, middle, high, high + 10)})
     azimuths = np.arange(0, 360, 15)
     pairs = [(a, t) for t in chosen for a in azimuths]
-    return np.array([pan_tilt(np.radians(a), np.radians(t)) for a, t in pairs]), np.array([a for a, _ in pairs])
+    return np.array([pan_tilt(np.radians(a), np.radians(t)) for a, t in pairs])
 
 
 def pan_tilt(azimuth: float, tilt: float) -> Array:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from diorama.capture.transforms import Pose
 from diorama.capture.types import PosedScene
 from diorama.render.splats import Splats
 
+from ..mesh.views import chosen_frames
 from .config import ReshootConfig
 from .looks import STAGE, Array, LevelScene, Look, draw_looks
 from .places import Places, find_places
@@ -132,7 +134,8 @@ def survey_scene(
     """All but the choice itself."""
     if len(scene.registered) < MIN_CAMERAS or not len(splats):
         return None
-    level = LevelScene.of(scene, splats)
+    kept = {f.name: scene.cam_from_world[f.name] for f in chosen_frames(scene, config.cameras)}
+    level = LevelScene.of(dataclasses.replace(scene, cam_from_world=kept), splats)
     looks = list(draw_looks(level, config.depth_px, config.photos, on_event))
     known = known_surface(looks, config.grid_cells)
     if known is None:
@@ -151,12 +154,12 @@ def survey_scene(
 
 
 def usual_lens(scene: PosedScene) -> Camera:
-    """A pinhole like the lens that most photos were taken with; a wide one where that is a panorama's."""
+    """A pinhole like the lens that most photos were taken with; a wide one where panoramas were taken."""
     from diorama.render.paths import MAX_SIDE_PX, path_camera
 
     frames = scene.registered
-    if all(scene.camera(f).lens == "equirectangular" for f in frames):
-        side = min(MAX_SIDE_PX, scene.camera(frames[0]).width_px // 4)
+    if any(scene.camera(f).lens == "equirectangular" for f in frames):
+        side = max(16, min(MAX_SIDE_PX, max(scene.camera(f).width_px for f in frames) // 4))
         return Camera.pinhole(side, side, side / 2, side / 2, side / 2, side / 2)
     return path_camera(scene, MAX_SIDE_PX)
 

@@ -76,7 +76,7 @@ class Chooser:
     ) -> None:
         self._level, self._surface, self._config, self._lens = level, surface, config, lens
         self._places, self._distance, self._quality = places, distance, quality
-        self._turns, _ = directions(looks)
+        self._turns = directions(looks)
         self._views, self._angle, self._ends = quality.views.copy(), quality.angle_deg.copy(), quality.ends.copy()
         self._cameras = quality.cameras.copy()
         self._weight = surface.weight * quality.interest

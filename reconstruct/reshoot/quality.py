@@ -21,9 +21,9 @@ USUAL_ERROR = 0.02
 VIEWS_SHARE = 0.6
 """Of a sample's score, what its views are worth; the rest is the angle under which their rays cross."""
 
-INTEREST_FLOOR, INTEREST_POWER = 0.1, 1.5
-"""What a place counts that no camera pointed at, and how steeply that grows to 1 where most did: what somebody filmed
-is what they want, and not the ends of the floor that happened to be in a corner of a picture."""
+INTEREST_FLOOR = 0.2
+"""What a place counts that no camera pointed at; one that most pointed at counts 1: what somebody filmed is what they
+want, and not the ends of the floor that happened to be in a corner of a picture."""
 
 
 class Kind(IntEnum):
@@ -161,7 +161,7 @@ def measure_quality(
         confidence=_confidence(error, count, through, held_out),
         views=view_worth(cosine.astype(np.float64), sharp.astype(np.float64), target).sum(1),
         ends=ends,
-        interest=INTEREST_FLOOR + (1 - INTEREST_FLOOR) * np.minimum(1.0, wanted / max(usual, 1.0)) ** INTEREST_POWER,
+        interest=INTEREST_FLOOR + (1 - INTEREST_FLOOR) * np.minimum(1.0, wanted / max(usual, 1.0)),
         target_px=target,
     )
 
