@@ -309,6 +309,7 @@ class View:
     live: Annotated[
         bool, arg(help="Follow the training that runs in this scene; it may also be started afterwards.")
     ] = False
+    inspect: Annotated[bool, arg(help="The same, and viser's inspection panel at /inspect/.")] = False
     output: OmitArgPrefixes[Output] = dataclasses.field(default_factory=Output)
 
     def run(self, console: Console) -> dict[str, Any]:

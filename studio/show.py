@@ -37,13 +37,15 @@ def serve_page(scene: Scene, options: View, console: Console) -> dict[str, Any]:
             console.say(url)
 
     how: dict[str, Any] = {"port": options.port, "open_browser": options.browser, "on_ready": ready}
-    if not options.live:
+    if not (options.live or options.inspect):
         with tempfile.TemporaryDirectory(prefix="diorama-versions-") as folder:
             _serve_editable(scene, options.version, Path(folder), how)
         return {"scene": str(scene.root), "stopped": True}
     with tempfile.TemporaryDirectory(prefix="diorama-live-") as folder:
         changing = _ChangingScene(scene, Path(folder))
-        serve_scene(changing.now(), again=changing.again, routes=[live_route(scene.root)], **how)
+        first = changing.now()
+        live = live_route(scene.root, inspect=first.cameras if options.inspect else None)
+        serve_scene(first, again=changing.again, routes=[live], **how)
     return {"scene": str(scene.root), "stopped": True}
 
 

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 
 SESSION_S = 30 * 86400.0
 INVITATION_S = 15 * 60.0
+TICKET_S = 86400.0
 OPEN_INVITATIONS = 32
 """As many can wait at once; the oldest is then forgotten."""
 
@@ -77,18 +78,30 @@ class Keys:
 
     def is_session(self, value: str) -> bool:
         """Whether it is a session of this server that still holds."""
+        return self._holds(value)
+
+    def _holds(self, value: str, path: str = "") -> bool:
         parts = value.split(".")
         if len(parts) != 3 or not parts[0].isascii() or not parts[0].isdigit() or len(parts[0]) > 12:
             return False
-        genuine = hmac.compare_digest(_bytes(parts[2]), self._signature(parts[0], parts[1]).encode())
+        genuine = hmac.compare_digest(_bytes(parts[2]), self._signature(parts[0], parts[1], path).encode())
         return genuine and self._clock() < int(parts[0])
+
+    def ticket(self, path: str) -> str:
+        """Opens a WebSocket at `path` for a day, nothing else: for workers, which browsers give no strict cookie."""
+        expires, nonce = str(int(self._clock() + TICKET_S)), secrets.token_urlsafe(12)
+        return f"{expires}.{nonce}.{self._signature(expires, nonce, path)}"
+
+    def is_ticket(self, value: str, path: str) -> bool:
+        """Whether it is a ticket for `path` that still holds."""
+        return self._holds(value, path)
 
     def _session(self) -> str:
         expires, nonce = str(int(self._clock() + SESSION_S)), secrets.token_urlsafe(12)
         return f"{expires}.{nonce}.{self._signature(expires, nonce)}"
 
-    def _signature(self, expires: str, nonce: str) -> str:
-        text = "\n".join((self._scope, expires, nonce))
+    def _signature(self, expires: str, nonce: str, path: str = "") -> str:
+        text = "\n".join((self._scope, expires, nonce, *([path] if path else [])))
         return hmac.new(self._secret, _bytes(text), hashlib.sha256).hexdigest()
 
 

@@ -43,6 +43,8 @@ NO_ORIGIN = "Something that changes anything is asked for by Diorama's own page 
 ODD_REQUEST = "This request cannot be read in one way only."
 LOOPBACK_NAMES = ("127.0.0.1", "localhost", "[::1]")
 SAFE_METHODS = ("GET", "HEAD")
+TICKETS = "diorama.ticket"
+"""In the scope of a request that was let in: `Keys.ticket`."""
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -99,12 +101,16 @@ class Guard:
         if token is None and not self._has_session(headers):
             await PlainTextResponse(NEEDS_LINK, 403)(scope, receive, send)
             return
+        scope[TICKETS] = self._keys.ticket
         await self._app(scope, receive, send)
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = _lower(scope["headers"])
         token, _ = _split_token(scope["query_string"])
-        opens = self._has_session(headers) if token is None else self._keys.is_link(token)
+        if token is None:
+            opens = self._has_session(headers)
+        else:
+            opens = self._keys.is_link(token) or self._keys.is_ticket(token, scope["path"])
         # A browser says where a WebSocket comes from and lets any page open one: without an Origin there is none.
         if self._refusal(headers, needs_origin=True) or not opens:
             await send({"type": "websocket.close", "code": 1008})

@@ -32,6 +32,8 @@ LOOK_EVERY_S = 1.0
 LOST = (OSError, EOFError, WireError, TimeoutError)
 
 Json = dict[str, Any]
+OnSnapshot = Callable[[bytes, Json], None]
+"""Gets a snapshot's rows and header."""
 
 
 class LiveRelay:
@@ -49,8 +51,7 @@ class LiveRelay:
         self._task: asyncio.Task[None] | None = None
         self._control: Connection | None = None
         self._needs = asyncio.Event()
-        self.on_snapshot: list[Callable[[bytes, Json], None]] = []
-        """Listeners on this machine, which get every snapshot's rows."""
+        self._listeners: list[OnSnapshot] = []
 
     @property
     def is_full(self) -> bool:
@@ -58,7 +59,7 @@ class LiveRelay:
 
     @property
     def is_used(self) -> bool:
-        return bool(self.pages or self.on_snapshot)
+        return bool(self.pages or self._listeners)
 
     def join(self, page: PageClient) -> None:
         self.pages.add(page)
@@ -78,6 +79,16 @@ class LiveRelay:
             self._task.cancel()
             self._task = None
         self.snapshot, self._shown, self.state = None, None, {"phase": "waiting"}
+
+    def listen(self, listener: OnSnapshot) -> None:
+        """For listeners in this process, which get every snapshot and count as a page that is never slow."""
+        self._listeners.append(listener)
+        self.start()
+
+    def unlisten(self, listener: OnSnapshot) -> None:
+        self._listeners.remove(listener)
+        if not self.is_used:
+            self.stop()
 
     def need(self) -> None:
         """A page wants something new."""
@@ -172,7 +183,7 @@ class LiveRelay:
                 last = time.monotonic()
 
     def _wants_snapshot(self) -> bool:
-        wanted = bool(self.on_snapshot) or any(page.wants_splats and not page.is_busy for page in self.pages)
+        wanted = bool(self._listeners) or any(page.wants_splats and not page.is_busy for page in self.pages)
         return wanted and self._shown != self._now()
 
     def _now(self) -> tuple[Any, ...]:
@@ -186,7 +197,7 @@ class LiveRelay:
         self._shown = (header["step"], now[1])
         self.snapshot = pack_for_page({"type": "snapshot", **header}, payload)
         self.snapshot_number += 1
-        for listener in self.on_snapshot:
+        for listener in self._listeners:
             with contextlib.suppress(Exception):  # a broken listener must not take the pages' pictures away
                 listener(payload, header)
         self._tell()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +12,7 @@ import numpy as np
 from diorama.capture.types import PosedScene
 from diorama.render.splats import SH_C0, Splats
 
-from ..scene_data import ViewerScene, viewer_scene
+from ..scene_data import ViewerCamera, ViewerScene, viewer_scene
 from .page_client import live_socket
 from .relay import LiveRelay
 
@@ -45,8 +45,11 @@ def with_live(scene: ViewerScene) -> ViewerScene:
     return dataclasses.replace(scene, server={**scene.server, "live": URL})
 
 
-def live_route(folder: Path) -> Callable[[FastAPI], None]:
-    """Adds the WebSocket at `/live` by which pages follow what is trained in this scene folder."""
+def live_route(folder: Path, *, inspect: Sequence[ViewerCamera] | None = None) -> Callable[[FastAPI], None]:
+    """Adds the WebSocket at `/live` by which pages follow what is trained in this scene folder.
+
+    With cameras to `inspect`, also viser's panel at `/inspect/`.
+    """
 
     def add(app: FastAPI) -> None:
         from starlette.routing import WebSocketRoute
@@ -57,6 +60,13 @@ def live_route(folder: Path) -> Callable[[FastAPI], None]:
             await live_socket(websocket, relay)
 
         app.router.routes.append(WebSocketRoute(f"/{URL}", live))
+        if inspect is not None:
+            from .inspect import Inspector, inspect_routes
+
+            async def find() -> tuple[LiveRelay, Sequence[ViewerCamera]]:
+                return relay, inspect
+
+            inspect_routes(Inspector(find))(app)
 
     return add
 

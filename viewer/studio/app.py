@@ -12,6 +12,7 @@ from ..bundle import STUDIO_INDEX, bundle_files, require_bundle, studio_files
 from ..edits import edits_router
 from ..jobs import Jobs, Library
 from ..keys import Keys
+from ..live.inspect import Inspector, inspect_routes
 from ..scene_site import PageFiles
 from ..security import Guard
 from . import errors, routes_captures, routes_jobs, routes_live, routes_pages, routes_uploads
@@ -99,6 +100,8 @@ def studio_routes(
         inspects=inspect,
     )
     errors.install(app)
+    if inspect:
+        inspect_routes(Inspector(app.state.services.live.running))(app)
     app.include_router(edits_router(routes_captures.edited), prefix="/api/captures/{capture}")
     for part in (routes_captures, routes_jobs, routes_uploads, routes_live, routes_pages):
         app.include_router(part.router)
