@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from diorama.render.splats import Splats
     from diorama.viewer.report import ReportInputs
 
-RECIPES: dict[StageName, int] = {"ingest": 1, "pose": 1, "depth": 1, "train": 1, "mesh": 1, "evaluate": 2}
+RECIPES: dict[StageName, int] = {"ingest": 1, "pose": 1, "depth": 1, "train": 1, "mesh": 2, "evaluate": 2}
 """Raised when a stage's own code changes what it makes of the same input, so that old results are made anew."""
 
 UNLIMITED_PX = 1 << 20

@@ -63,6 +63,9 @@ def test_the_command_makes_a_mesh_and_does_not_make_it_twice(things: Path, capsy
     assert errors.accuracy < 0.005
     assert errors.completeness < 0.005
     assert read_mesh(said["mesh_path"]).lods[0].texture is not None
+    # What people walk on in the page: the same surface, bare.
+    walkable = read_mesh(things / "mesh" / "collider.glb").lods[0]
+    assert len(walkable) == len(asset.lods[0]) and walkable.texture is None
     told = json.loads((things / "report" / "report.json").read_text())["mesh"]
     assert told["faces"] == said["faces"] and told["made_from"] == ["capture"]
     assert "<h2>Mesh</h2>" in Path(said["report"]).read_text()

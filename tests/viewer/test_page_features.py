@@ -195,6 +195,7 @@ def test_stairs_are_climbed_and_an_edge_is_fallen_from(new_tab: NewTab, origin: 
     assert tab.errors == []
 
 
+@pytest.mark.slow
 def test_the_end_of_the_collider_brings_one_back(new_tab: NewTab, origin: str) -> None:
     tab = start_walking(new_tab, origin, "-2.7,0,2;-4,0,2;0,0,1")
     tab.page.keyboard.down("w")
