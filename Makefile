@@ -117,6 +117,7 @@ bench: install
 	$(BIN)/python bench/ablation.py
 	$(BIN)/python bench/exports.py
 	$(BIN)/python bench/sets.py
+	$(BIN)/python bench/job_pictures.py
 	$(BIN)/python bench/serve.py
 	$(BIN)/python bench/serve.py --tls
 

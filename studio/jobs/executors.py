@@ -101,6 +101,8 @@ class LocalExecutor:
         kill_process(layout, job, handle)
 
     def close(self) -> None:
+        for child in self._children.values():
+            child.returncode = 0  # not ours to wait for any more; Popen would complain that it still runs
         self._children.clear()
 
 

@@ -2,8 +2,8 @@
 
 It runs the command that the job stands for, the same as on the command line, and leaves in the job's folder who it is
 (`process.json`, touched while it lives), what happens (`events.jsonl`) and what is printed (`log.txt`). It is stopped
-by SIGTERM, or by a file `stop` in that folder. It needs nobody: a server that goes away does not end it; with
-`--end-with-parent` the process that started it does (Linux), by the kernel's signal.
+by SIGTERM, by a file `stop` in that folder, or when that folder is deleted. It needs nobody: a server that goes away
+does not end it; with `--end-with-parent` the process that started it does (Linux), by the kernel's signal.
 """
 
 from __future__ import annotations
@@ -123,10 +123,10 @@ def summary(kind: str, found: Mapping[str, Any], root: Path) -> dict[str, Any]:
 
 
 def _watch(folder: JobFolder, over: threading.Event) -> None:
-    """Shows that the process lives, and turns a file `stop` into a signal."""
+    """Shows that the process lives, and turns a file `stop`, or the end of the job's folder, into a signal."""
     touched, told = 0.0, False
     while not over.wait(0.3):
-        if not told and folder.stop.exists():
+        if not told and (folder.stop.exists() or not folder.request.exists()):
             told = True
             os.kill(os.getpid(), signal.SIGTERM)
         if time.monotonic() - touched > HEARTBEAT_S:

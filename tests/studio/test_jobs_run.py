@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -180,3 +181,15 @@ def test_the_studio_is_killed_in_the_middle_and_the_scan_ends_in_a_scene(layout:
         capture = client.get("/api/captures").json()[0]
         assert (capture["id"], capture["state"]) == ("tiny", "ready")
         assert client.get("/scenes/tiny/scene.json").json()["splats"]["count"] == capture["splats"] > 100
+
+
+def test_a_job_whose_library_is_deleted_ends(layout: Layout) -> None:
+    jobs = StudioJobs(layout)
+    jobs.start()
+    job = jobs.submit(JobRequest("tiny", "scan", LONG))
+    until(lambda: trains(jobs, job))
+    process = read_process(jobs.folder(job.id) / "process.json")
+    assert process is not None
+    jobs.close()
+    shutil.rmtree(layout.root)
+    until(lambda: not process.is_alive(Path("/nowhere")))
