@@ -120,6 +120,7 @@ bench: install
 	$(BIN)/python bench/job_pictures.py
 	$(BIN)/python bench/serve.py
 	$(BIN)/python bench/serve.py --tls
+	$(BIN)/python bench/live.py
 
 clean:
 	rm -rf $(VENV) build viewer/web/node_modules viewer/web/dist
