@@ -66,6 +66,7 @@ export class Headset {
   private fitted: boolean;
   private arSize: ArSize = "table";
   private placed = false;
+  private pinched = false;
   private reticle: Matrix4 | null = null;
   private head: Head = { position: new Vector3(0, 1.6, 0), ahead: new Vector3(0, 0, -1) };
 
@@ -167,7 +168,7 @@ export class Headset {
     this.grab.step(free, this.rig, MathUtils.clamp(reach, 0.5, 5));
     let flight: Flight | null = null;
     let smooth = false;
-    if (this.entry.mode === "ar") this.placeByHand(free);
+    if (this.entry.mode === "ar") this.placeByHand(pointers, free);
     else if (this.grab.hands > 0) this.locomotion.cancel();
     else ({ flight, smooth } = this.locomotion.step(pointers, free, this.head, seconds));
     this.visuals.showHands(pointers, rays);
@@ -191,11 +192,16 @@ export class Headset {
     return this.hold.step(playground, pointers, free, this.rig);
   }
 
-  private placeByHand(free: readonly Pointer[]): void {
-    if (this.grab.hands > 0) return;
-    if (free.some((p) => p.selectEnded) && this.reticle !== null) {
-      this.placeAt(new Vector3().setFromMatrixPosition(this.reticle));
-    }
+  private placeByHand(pointers: readonly Pointer[], free: readonly Pointer[]): void {
+    // Fingers that leave the screen one after the other end a pinch, they do not point.
+    if (this.grab.hands > 1) this.pinched = true;
+    const pointed = this.pointers.ended.some((source) => {
+      const present = pointers.some((p) => p.source === source);
+      return !present || free.some((p) => p.source === source);
+    });
+    const may = !this.pinched && this.grab.hands === 0 && !this.entry.play.on;
+    if (pointed && may && this.reticle !== null) this.placeAt(new Vector3().setFromMatrixPosition(this.reticle));
+    if (!pointers.some((p) => p.selecting)) this.pinched = false;
   }
 
   private placeAt(at: Vector3): void {

@@ -34,7 +34,7 @@ export interface Moved {
 export class Locomotion {
   private turning = false;
   /** The pointer that aims, and whether by its stick. */
-  private aiming: { source: XRInputSource; stick: boolean } | null = null;
+  private aiming: { source: XRInputSource; stick: boolean; flight: Flight | null } | null = null;
 
   constructor(
     private readonly rig: Rig,
@@ -95,23 +95,25 @@ export class Locomotion {
   ): Flight | null {
     if (this.aiming === null) {
       const began = free.find((p) => p.selectBegan && p.kind !== "screen");
-      if (began !== undefined) this.aiming = { source: began.source, stick: false };
+      if (began !== undefined) this.aiming = { source: began.source, stick: false, flight: null };
       else if (right !== undefined && !this.turning && right.stick[1] < -PUSHED) {
-        this.aiming = { source: right.source, stick: true };
+        this.aiming = { source: right.source, stick: true, flight: null };
       }
     }
     const { aiming } = this;
     if (aiming === null) return null;
     const pointer = pointers.find((p) => p.source === aiming.source);
-    if (pointer === undefined) {
+    // Vision Pro's pinches are pointers only while they last: such a one lands where it pointed last.
+    if (pointer === undefined && aiming.source.targetRayMode !== "transient-pointer") {
       this.aiming = null;
       return null;
     }
-    const flight = throwArc(pointer.origin, pointer.direction, this.rig, this.surface());
-    const released = aiming.stick ? pointer.stick[1] > -LET_GO : !pointer.selecting;
+    const flight = pointer ? throwArc(pointer.origin, pointer.direction, this.rig, this.surface()) : aiming.flight;
+    const released = pointer === undefined || (aiming.stick ? pointer.stick[1] > -LET_GO : !pointer.selecting);
+    aiming.flight = flight;
     if (!released) return flight;
     this.aiming = null;
-    if (flight.hit !== null && flight.standable) this.rig.stand(flight.hit.point, head.position);
+    if (flight?.hit && flight.standable) this.rig.stand(flight.hit.point, head.position);
     return null;
   }
 }

@@ -45,6 +45,9 @@ const EVENTS = ["selectstart", "selectend", "squeezestart", "squeezeend"] as con
 export class Pointers {
   private readonly held = new Map<XRInputSource, Held>();
   private readonly listeners: (() => void)[] = [];
+  /** Whose trigger, pinch or touch has ended since the last frame; touches and Vision Pro's pinches are gone by then. */
+  ended: readonly XRInputSource[] = [];
+  private ending: XRInputSource[] = [];
 
   constructor(private readonly session: XRSession) {
     for (const type of EVENTS) {
@@ -62,6 +65,8 @@ export class Pointers {
   /** Everything that points and is tracked in this frame. */
   read(frame: XRFrame, room: XRReferenceSpace): Pointer[] {
     const pointers: Pointer[] = [];
+    this.ended = this.ending;
+    this.ending = [];
     for (const source of this.session.inputSources) {
       const ray = frame.getPose(source.targetRaySpace, room);
       if (!ray) continue;
@@ -117,6 +122,7 @@ export class Pointers {
     const begins = type.endsWith("start");
     held[what] = begins;
     (begins ? held.began : held.ended).add(what);
+    if (type === "selectend") this.ending.push(source);
   }
 }
 

@@ -18,7 +18,7 @@ export async function findSupport(): Promise<Support> {
   if (!window.isSecureContext) {
     return none(
       "This page came over plain HTTP, and browsers give VR and AR only to pages with HTTPS. Open its https:// link " +
-        "(`diorama view --lan` prints one), or publish the folder on a server with HTTPS.",
+        "(`diorama studio --lan` gives one), or publish the folder on a server with HTTPS.",
     );
   }
   const xr = navigator.xr;
