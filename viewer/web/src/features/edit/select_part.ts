@@ -28,7 +28,7 @@ const MODES: readonly (readonly [Exclude<Mode, "toggle">, string, string])[] = [
 const HINTS: Record<ToolName, string> = {
   box: "Drag over the scene to draw a box, then fit it by its handles or numbers.",
   sphere: "Drag over the scene to draw a sphere, then fit it by its handles or numbers.",
-  brush: "Paint over the scene. Shift adds, Ctrl takes away, Alt turns the view.",
+  brush: "Paint over the scene; two fingers or Alt move the view. Shift adds, Ctrl takes away.",
   opacity: "What is fainter than this, such as haze.",
   size: "What is larger than this, such as smears.",
 };
