@@ -27,7 +27,7 @@ export function followTraining(page: Page, url: string): void {
     label: "Training",
     icon: ICON,
     title: "Training as it runs",
-    key: "l",
+    key: "z",
     toggle: true,
     onPress: () => page.panels.toggle(PANEL),
   });
