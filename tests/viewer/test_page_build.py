@@ -124,3 +124,12 @@ def test_the_studio_is_a_page_of_its_own(bundle: Path) -> None:
     assert STUDIO_INDEX in studio and any(name.endswith(".js") for name in studio)
     assert "index.html" in bundle_files(bundle)
     assert not [name for name in bundle_files(bundle) if "studio" in name]
+
+
+def test_the_studio_opens_with_little(bundle: Path) -> None:
+    """What a phone loads before it can upload; three.js and Spark come with the first comparison only."""
+    files = studio_files(bundle)
+    first = [p for name, p in files.items() if name == STUDIO_INDEX or name.startswith("assets/studio-")]
+    assert len(first) == 3, "page, script, style"
+    size = sum(len(gzip.compress(p.read_bytes(), 9)) for p in first)
+    assert size < 50_000, f"{size} bytes after gzip"

@@ -192,6 +192,29 @@ def test_an_upload_survives_a_restart_of_the_server(desk: Desk, new_tab: NewTab,
     tab.wait("document.querySelector('.banner').hidden")
 
 
+def test_a_second_tab_waits_and_takes_over(desk: Desk, new_tab: NewTab, video: Path) -> None:
+    tab = new_tab(1200, 800)
+    start_upload(desk, tab, video)
+    second = Tab(tab.page.context.new_page(), [], [])
+    second.page.goto(tab.page.url)
+    until_text(second, ".upload-state", "runs in another tab")
+    tab.page.close()
+    second.wait("location.hash.startsWith('#/capture/')")
+    arrived(desk, video)
+
+
+def test_a_second_tab_does_not_send_what_the_first_has_sent(desk: Desk, new_tab: NewTab, video: Path) -> None:
+    tab = new_tab(1200, 800)
+    let_go = start_upload(desk, tab, video)
+    second = Tab(tab.page.context.new_page(), [], [])
+    second.page.goto(tab.page.url)
+    until_text(second, ".upload-state", "runs in another tab")
+    let_go()
+    for page in (tab, second):
+        page.wait("location.hash.startsWith('#/capture/')")
+    arrived(desk, video)
+
+
 def test_an_answer_that_is_lost_makes_no_second_capture(desk: Desk, new_tab: NewTab, video: Path) -> None:
     tab = new_tab(1200, 800)
     desk.open(tab)

@@ -159,11 +159,28 @@ export class Uploads {
   private async withLock(one: Running, signal: AbortSignal): Promise<void> {
     const name = `diorama-upload-${one.upload.batch.key}`;
     const waiting = window.setTimeout(() => this.settle(one, "elsewhere"), 1000);
-    await navigator.locks.request(name, { signal }, async () => {
+    try {
+      await navigator.locks.request(name, { signal }, async () => {
+        window.clearTimeout(waiting);
+        if (one.upload.state === "elsewhere" && !this.takeOver(one)) return;
+        await this.work(one, signal);
+      });
+    } finally {
       window.clearTimeout(waiting);
-      await this.work(one, signal);
-    });
-    window.clearTimeout(waiting);
+    }
+  }
+
+  /** After another tab had the upload: goes on with what it did. False when it brought the upload to its end. */
+  private takeOver(one: Running): boolean {
+    const { batch } = one.upload;
+    const left = loadBatches().find((b) => b.key === batch.key);
+    if (left !== undefined) {
+      batch.files = left.files;
+      return true;
+    }
+    this.drop(batch.key);
+    this.onCapture(batch.key, null);
+    return false;
   }
 
   private async work(one: Running, signal: AbortSignal): Promise<void> {
