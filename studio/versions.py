@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from diorama.render.mesh import MeshAsset
     from diorama.render.operations import Operation
     from diorama.render.splats import Splats
+    from diorama.viewer.saved_views import SavedViews
     from diorama.viewer.scene_data import ViewerScene
 
 FOLDER = "versions"
@@ -151,7 +152,6 @@ def moved_mesh(asset: MeshAsset, version: Version) -> MeshAsset:
 
 def viewer_scene(scene: Scene, version: Version) -> ViewerScene:
     """What the page shows of a version: splats and cameras, the mesh where there is one, kept views and notes."""
-    from diorama.viewer.saved_views import FILE, read_saved_views
     from diorama.viewer.scene_data import viewer_scene as of
 
     from .meshing import COLLIDER_FILE, MESH_FILE
@@ -159,7 +159,7 @@ def viewer_scene(scene: Scene, version: Version) -> ViewerScene:
     posed, splats = load_posed_scene(scene, version), splats_path(scene, version)
     files = [scene.root / "mesh" / name for name in (MESH_FILE, COLLIDER_FILE)]
     mesh, collider = (path if path.is_file() else None for path in files)
-    views, notes = read_saved_views(scene.root / FILE)
+    kept = saved_views(scene, version)
     # What was measured is where the original is.
     coverage = None if version.moves else pipeline.coverage_file(scene)
     return dataclasses.replace(
@@ -168,9 +168,23 @@ def viewer_scene(scene: Scene, version: Version) -> ViewerScene:
         mesh=mesh,
         collider=collider,
         world_from_mesh=_rows(version.world_from_original) if version.moves else None,
-        viewpoints=views,
-        annotations=notes,
+        viewpoints=kept.viewpoints,
+        annotations=kept.annotations,
     )
+
+
+def saved_views(scene: Scene, version: Version) -> SavedViews:
+    """The views and notes kept with the scene, in the version's world."""
+    from diorama.viewer.saved_views import FILE, read_saved_views
+
+    return read_saved_views(scene.root / FILE).moved(version.world_from_original)
+
+
+def save_views(scene: Scene, version: Version, kept: SavedViews) -> None:
+    """Keeps them for all versions; `kept` is in this version's world."""
+    from diorama.viewer.saved_views import FILE, write_saved_views
+
+    write_saved_views(scene.root / FILE, kept.moved(version.world_from_original.inverse()))
 
 
 def _rows(place: Sim3) -> tuple[tuple[float, ...], ...]:
@@ -296,6 +310,14 @@ class SceneVersions:
     def delete(self, number: int) -> None:
         scene = Scene.open(self._root)
         delete_version(scene, find_version(scene, number))
+
+    def views(self, number: int) -> SavedViews:
+        scene = self._look()
+        return saved_views(scene, find_version(scene, number))
+
+    def save_views(self, number: int, kept: SavedViews) -> None:
+        scene = self._look()
+        save_views(scene, find_version(scene, number), kept)
 
     def scene(self, number: int) -> ViewerScene:
         scene = self._look()

@@ -4,6 +4,8 @@
     POST   edits               {operations, parent, name}: a new version, which becomes the current one
     PATCH  versions/{number}   {name} and {is_current: true}
     DELETE versions/{number}   for good
+    GET    versions/{number}/views   the views and notes kept with the scene, in that version's world
+    PUT    versions/{number}/views   {viewpoints, annotations}: these instead
 
 The same for `diorama view` and the studio, below `/api/captures/{capture}`. No annotations from the future here: the
 routes' dependencies are arguments, which FastAPI could not find by name.
@@ -21,6 +23,8 @@ from starlette.responses import Response
 from diorama.render.operations import MAX_OPERATIONS, operations_from_json
 
 from .jobs import NotFoundError
+from .saved_views import MAX_TEXT, MOST, SavedViews
+from .scene_data import Annotation, SavedView, Vec3
 from .versions import MAX_NAME, VersionInfo, Versions
 
 MAX_NUMBER = 9_999
@@ -53,6 +57,48 @@ class VersionChange(_Body):
 
     name: Annotated[str, Field(max_length=MAX_NAME)] | None = None
     is_current: Annotated[bool | None, Field(description="true: make it the current one")] = None
+
+
+Coordinates = Annotated[list[Annotated[float, Field(allow_inf_nan=False)]], Field(min_length=3, max_length=3)]
+Line = Annotated[str, Field(max_length=MAX_TEXT)]
+
+
+class ViewBody(_Body):
+    """A kept view, see `SavedView`."""
+
+    name: Line
+    position: Coordinates
+    target: Coordinates
+    up: Coordinates
+
+
+class NoteBody(_Body):
+    """A note, see `Annotation`."""
+
+    title: Line
+    text: Line
+    point: Coordinates
+
+
+class ViewsBody(_Body):
+    """What `views.json` holds."""
+
+    viewpoints: Annotated[list[ViewBody], Field(max_length=MOST)]
+    annotations: Annotated[list[NoteBody], Field(max_length=MOST)]
+
+    def kept(self) -> SavedViews:
+        def vec3(at: list[float]) -> Vec3:
+            x, y, z = at
+            return x, y, z
+
+        return SavedViews(
+            tuple(SavedView(v.name, vec3(v.position), vec3(v.target), vec3(v.up)) for v in self.viewpoints),
+            tuple(Annotation(n.title, n.text, vec3(n.point)) for n in self.annotations),
+        )
+
+    @staticmethod
+    def of(kept: SavedViews) -> "ViewsBody":
+        return ViewsBody.model_validate(asdict(kept))
 
 
 class VersionView(BaseModel):
@@ -107,6 +153,17 @@ def edits_router(site_of: Callable[..., EditSite]) -> APIRouter:
     def delete(site: Site, number: Number) -> Response:
         """Deletes it for good."""
         site.versions.delete(number)
+        return Response(status_code=204)
+
+    @router.get("/versions/{number}/views")
+    def views(site: Site, number: Number) -> ViewsBody:
+        """The views and notes kept with the scene, in this version's world."""
+        return ViewsBody.of(site.versions.views(number))
+
+    @router.put("/versions/{number}/views", status_code=204)
+    def keep_views(site: Site, number: Number, body: ViewsBody) -> Response:
+        """Keeps these with the scene instead of those before."""
+        site.versions.save_views(number, body.kept())
         return Response(status_code=204)
 
     return router

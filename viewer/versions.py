@@ -12,6 +12,7 @@ from typing import Protocol
 
 from diorama.render.operations import Operation
 
+from .saved_views import SavedViews
 from .scene_data import ViewerScene
 
 ORIGINAL = 0
@@ -57,6 +58,12 @@ class Versions(Protocol):
 
     def delete(self, number: int) -> None:
         """Deletes it for good; the current one's place is taken by the original, which cannot be deleted."""
+
+    def views(self, number: int) -> SavedViews:
+        """The views and notes kept with the scene, in this version's world."""
+
+    def save_views(self, number: int, kept: SavedViews) -> None:
+        """Keeps them, for all versions; `kept` is in this version's world."""
 
     def scene(self, number: int) -> ViewerScene:
         """What the page shows of it."""

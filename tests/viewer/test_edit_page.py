@@ -55,6 +55,15 @@ def tab(new_tab: NewTab, origin: str) -> Tab:
     return opened
 
 
+def until(tab: Tab, check: Callable[[], bool], frames_at_most: int = 600) -> None:
+    """Waits by frames for something outside the page."""
+    for _ in range(frames_at_most):
+        if check():
+            return
+        frames(tab, 1)
+    raise AssertionError(f"nothing happened in {frames_at_most} frames; errors: {tab.errors}")
+
+
 def left(tab: Tab) -> tuple[int, int]:
     """Splats that are left, and of these the selected ones."""
     return tuple(int(tab.page.evaluate(f"document.body.dataset.{name}")) for name in ("editLeft", "editSelected"))  # type: ignore[return-value]
@@ -350,3 +359,38 @@ def test_in_a_published_folder_edits_are_taken_along(
         tab.page.click("#edit-delete")
         assert len(same_in_python(tab, read_splats(scene.folder("train") / "splats.ply"))) == FLOOR + HAZE
         assert tab.errors == []
+
+
+def test_views_and_notes_are_kept_with_the_scene(tab: Tab, scene: Scene) -> None:
+    tab.page.keyboard.press("v")
+    assert "kept with the scene" in tab.page.inner_text("#panel-views")
+    tab.page.click("#view-save")
+    tab.page.click("#view-save")
+    kept = scene.root / "views.json"
+    until(tab, lambda: kept.is_file() and len(json.loads(kept.read_text())["viewpoints"]) == 2)
+    tab.page.evaluate("localStorage.clear()")
+    tab.page.reload()
+    tab.ready()
+    tab.page.keyboard.press("v")
+    tab.wait("document.querySelectorAll('#panel-views li').length === 2")
+    tab.page.click("#panel-views li:first-child .icon")
+    until(tab, lambda: [v["name"] for v in json.loads(kept.read_text())["viewpoints"]] == ["View 2"])
+
+
+def test_all_parts_of_the_page_start_together(new_tab: NewTab, origin: str) -> None:
+    """With a server that offers everything no two parts want the same key or place."""
+    tab = new_tab(*SIZE)
+
+    def everything(route: Any) -> None:
+        answer = route.fetch()
+        told = answer.json()
+        told["server"] |= {"live": "/live", "captures": "/api/captures/scene"}
+        route.fulfill(response=answer, json=told)
+
+    tab.page.route("**/scene.json", everything)
+    tab.page.goto(f"{origin}/?token={TOKEN}")
+    tab.ready()
+    for button in ("edit", "path", "views", "measure", "notes", "quality", "training"):
+        assert tab.page.locator(f"#{button}").count() == 1, button
+    assert "did not start" not in tab.page.inner_text("#notice")
+    assert not [e for e in tab.errors if "taken" in e]

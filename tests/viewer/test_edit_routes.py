@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -135,3 +136,40 @@ def test_strangers_and_too_much_are_refused(client: httpx.Client) -> None:
     client.cookies.clear()
     assert client.get(f"{API}/versions").status_code == 403
     assert edit(client, NO_BALL).status_code == 403
+
+
+VIEWS = {
+    "viewpoints": [{"name": "Door", "position": [1.0, 2.0, 3.0], "target": [0.0, 0.0, 1.0], "up": [0.0, 0.0, 1.0]}],
+    "annotations": [{"title": "Crack", "text": "new", "point": [0.5, 0.0, 0.0]}],
+}
+
+
+def test_views_are_kept_with_the_scene_and_follow_its_versions(client: httpx.Client, scene: Scene) -> None:
+    of_original = f"{API}/versions/0/views"
+    assert client.get(of_original).json() == {"viewpoints": [], "annotations": []}
+    assert client.put(of_original, json=VIEWS).status_code == 204
+    assert client.get(of_original).json() == VIEWS
+    assert json.loads((scene.root / "views.json").read_text()) == {"schema": 1, **VIEWS}
+    # A version twice as large shows them at the same things.
+    assert edit(client, {"op": "scale", "a": [0, 0, 0], "b": [1, 0, 0], "metres": 2}).status_code == 201
+    larger = client.get(f"{API}/versions/1/views").json()
+    assert larger["viewpoints"][0]["position"] == pytest.approx([2, 4, 6])
+    assert larger["annotations"][0]["point"] == pytest.approx([1, 0, 0])
+    assert client.put(f"{API}/versions/1/views", json=larger).status_code == 204
+    assert client.get(of_original).json()["annotations"][0]["point"] == pytest.approx([0.5, 0, 0])
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        {},
+        {**VIEWS, "more": 1},
+        {"viewpoints": VIEWS["viewpoints"] * 1001, "annotations": []},
+        {"viewpoints": [], "annotations": [{"title": "x" * 4001, "text": "", "point": [0, 0, 0]}]},
+        {"viewpoints": [], "annotations": [{"title": "", "text": "", "point": [0, 0]}]},
+    ],
+)
+def test_other_views_are_refused(steady: httpx.Client, broken: Any) -> None:
+    answer = steady.put(f"{API}/versions/0/views", json=broken)
+    assert answer.status_code == 422 and answer.json()["error"]
+    assert steady.put(f"{API}/versions/7/views", json=VIEWS).status_code == 404

@@ -83,9 +83,7 @@ class SceneSites:
     def _stamp(self, capture: str) -> object:
         """Changes whenever the scene does: all writers of a scene folder rename into it or write its scene.json."""
         folder = self._library.folder(capture)
-        places = tuple(
-            folder / name for name in ("scene.json", "views.json", "poses", "splats", "mesh", "report", VERSIONS)
-        )
+        places = tuple(folder / name for name in ("scene.json", "poses", "splats", "mesh", "report", VERSIONS))
         return self._library.get(capture).title, find_training(folder), tuple(_changed(place) for place in places)
 
     def _make(self, capture: str, stamp: object) -> CaptureSite:

@@ -1,4 +1,5 @@
-// Views and notes of this scene that the person made: kept in this browser, written to a file, read from one.
+// Views and notes of this scene that the person made: kept with the scene where a server is behind the page, else in this
+// browser; written to a file, read from one.
 
 import { annotation, type Annotation, savedView, type SavedView } from "../../manifest";
 
@@ -40,6 +41,24 @@ export function parse(value: unknown): Kept {
     viewpoints: (viewpoints ?? []).slice(0, MOST).map(savedView),
     annotations: (annotations ?? []).slice(0, MOST).map(annotation),
   };
+}
+
+/** What the server keeps at `base`. Throws where it cannot be had. */
+export async function fetchKept(base: string): Promise<Kept> {
+  const response = await fetch(`${base}/views`, { cache: "no-store" });
+  if (!response.ok) throw new Error(response.statusText);
+  return parse(await response.json());
+}
+
+/** Returns whether the server kept it. */
+export async function sendKept(base: string, kept: Kept): Promise<boolean> {
+  try {
+    const body = JSON.stringify({ viewpoints: kept.viewpoints, annotations: kept.annotations });
+    const headers = { "Content-Type": "application/json" };
+    return (await fetch(`${base}/views`, { method: "PUT", headers, body })).ok;
+  } catch {
+    return false;
+  }
 }
 
 const key = (): string => `diorama:${location.pathname}`;

@@ -56,7 +56,7 @@ class Notes {
     const { annotations } = this.store.all;
     this.removers = annotations.map((note, i) => this.pins.add(this.pin(note, i), pointInThree(note.point)));
     this.list.replaceChildren(...annotations.map((note, i) => this.item(note, i)));
-    this.advice.textContent = annotations.length === 0 ? "No notes yet. They stay in this browser; Views saves them to a file." : "";
+    this.advice.textContent = annotations.length === 0 ? this.store.isShared ? "No notes yet. They are kept with the scene." : "No notes yet. They stay in this browser; Views saves them to a file." : "";
     this.advice.hidden = annotations.length > 0;
     this.page.stage.invalidate();
   }

@@ -23,7 +23,9 @@ export const views: Feature = (page: Page): void => {
   const list = document.createElement("ul");
   list.className = "panel-list";
   const advice = document.createElement("p");
-  advice.textContent = "No saved views yet. They stay in this browser; a file takes them along.";
+  advice.textContent = store.isShared
+    ? "No saved views yet. They are kept with the scene."
+    : "No saved views yet. They stay in this browser; a file takes them along.";
   const show = (): void => {
     const { viewpoints } = store.all;
     advice.hidden = viewpoints.length > 0;
