@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
 import time
-from collections.abc import Callable, Coroutine
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import PIL.Image
@@ -97,12 +94,6 @@ def wait(condition: Callable[[], bool]) -> None:
     while not condition():
         assert time.monotonic() < end, "it did not come true"
         time.sleep(0.002)
-
-
-def run_async(coroutine: Coroutine[Any, Any, Any]) -> Any:
-    """`asyncio.run` on a thread: while a browser is open, the main thread has a loop of Playwright's."""
-    with ThreadPoolExecutor(1) as pool:
-        return pool.submit(asyncio.run, coroutine).result()
 
 
 def tiny_scene(folder: Path, views: int = 6, width: int = 64, height: int = 48) -> PosedScene:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -131,7 +132,9 @@ def test_a_change_of_nothing_wants_a_version_too(steady: httpx.Client) -> None:
 
 
 def test_strangers_and_too_much_are_refused(client: httpx.Client) -> None:
-    assert client.post(f"{API}/edits", content=b"[" * (65 << 20)).status_code == 413
+    # The server does not read all of it before it answers: the line may be cut first.
+    with contextlib.suppress(httpx.TransportError):
+        assert client.post(f"{API}/edits", content=b"[" * (65 << 20)).status_code == 413
     assert client.get(f"{API}/versions", headers={"Origin": "http://evil.example"}).status_code == 403
     client.cookies.clear()
     assert client.get(f"{API}/versions").status_code == 403

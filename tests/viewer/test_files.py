@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 from diorama.viewer import files
 from diorama.viewer.files import CACHE_ASK, PIECE_BYTES, FileAnswer, parse_range
 
+from .loops import run_async
+
 DATA = bytes(range(256)) * 4
 
 
@@ -36,7 +38,7 @@ async def send_answer(path: Path, headers: dict[str, str], method: str, into: li
 def answer(path: Path, method: str = "GET", **headers: str) -> tuple[int, dict[str, str], bytes]:
     """Status, headers and body; the length that is promised is checked."""
     sent: list[Any] = []
-    asyncio.run(send_answer(path, {k.replace("_", "-"): v for k, v in headers.items()}, method, sent))
+    run_async(send_answer(path, {k.replace("_", "-"): v for k, v in headers.items()}, method, sent))
     told = {k.decode(): v.decode() for k, v in sent[0]["headers"]}
     body = b"".join(m["body"] for m in sent[1:])
     assert not sent[-1].get("more_body")
@@ -134,7 +136,7 @@ def test_a_file_that_is_replaced_under_way_is_sent_as_it_was(tmp_path: Path) -> 
                 (tmp_path / "b").write_bytes(b"b" * 10)
                 (tmp_path / "b").replace(path)
 
-    asyncio.run(send_answer(path, {}, "GET", Watching()))
+    run_async(send_answer(path, {}, "GET", Watching()))
     assert b"".join(m["body"] for m in sent[1:]) == b"a" * (3 * PIECE_BYTES)
 
 
@@ -149,7 +151,7 @@ def test_a_file_that_is_cut_short_under_way_ends_without_a_last_piece(tmp_path: 
             if len(sent) == 2:
                 os.truncate(path, 10)
 
-    asyncio.run(send_answer(path, {}, "GET", Cutting()))
+    run_async(send_answer(path, {}, "GET", Cutting()))
     assert sent[-1]["more_body"], "the connection must not look as if all had come"
 
 
@@ -177,4 +179,4 @@ def test_nothing_is_read_for_a_client_that_left_or_stalls(tmp_path: Path, monkey
         return pieces
 
     for leaves in (True, False):
-        assert asyncio.run(asyncio.wait_for(run(leaves), 20)) == 3
+        assert run_async(asyncio.wait_for(run(leaves), 20)) == 3

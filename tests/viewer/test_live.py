@@ -28,7 +28,8 @@ from diorama.viewer.live.page_client import PageClient
 from diorama.viewer.live.wire import Connection, WireError, pack
 
 from .conftest import synthetic_splats
-from .live_helpers import FakeTraining, Running, run_async, wait
+from .live_helpers import FakeTraining, Running, wait
+from .loops import run_async
 
 
 @pytest.fixture

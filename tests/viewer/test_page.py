@@ -254,7 +254,8 @@ def test_cameras_are_shown_and_picked(tab: Tab) -> None:
     orange = (after[..., 0] > 0.8) & (after[..., 2] < 0.5) & changed
     assert orange.sum() > 20
     tab.page.keyboard.press("c")
-    assert np.abs(screenshot(tab) - before)[70:280].max() < 0.1
+    # Splats sorted anew may change a pixel here and there.
+    assert (np.abs(screenshot(tab) - before)[70:280] > 0.1).mean() < 1e-3
 
 
 def test_a_double_click_turns_towards_what_is_there(tab: Tab) -> None:
@@ -281,7 +282,7 @@ def test_help_opens_and_closes(tab: Tab) -> None:
 def test_every_control_has_a_name(tab: Tab) -> None:
     nameless = tab.page.evaluate(
         "[...document.querySelectorAll('button, input, canvas, dialog')].filter((e) => !(e.getAttribute('aria-label') "
-        "|| e.getAttribute('aria-labelledby') || e.textContent.trim())).map((e) => e.outerHTML)"
+        "|| e.getAttribute('aria-labelledby') || e.labels?.length || e.textContent.trim())).map((e) => e.outerHTML)"
     )
     assert nameless == []
 

@@ -13,6 +13,7 @@ from websockets.sync.client import ClientConnection
 from diorama.viewer.jobs import JobEvent, JobRequest
 from diorama.viewer.studio.events import BATCH, TOO_FAR, EventHub, without_overtaken
 
+from .loops import run_async
 from .studio_doubles import MemoryJobs, Studio
 
 
@@ -106,7 +107,7 @@ def test_a_stalled_page_holds_nobody_up_and_costs_nothing(tmp_path: Path) -> Non
         await asyncio.gather(*pages, return_exceptions=True)
         assert hub.listeners == 0 and jobs.listeners == 0, "nothing is kept for pages that are gone"
 
-    asyncio.run(run())
+    run_async(run())
 
 
 def test_a_page_that_goes_is_forgotten(studio: Studio) -> None:

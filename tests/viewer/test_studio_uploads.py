@@ -21,6 +21,7 @@ from diorama.viewer.names import MAX_BYTES, distinct_names, safe_name
 from diorama.viewer.studio.uploads import KEEP_S, PIECE_BYTES, RESERVE_BYTES, TooLargeError, Upload, UploadStore
 
 from .conftest import running_studio
+from .loops import run_async
 from .studio_doubles import Studio
 
 
@@ -30,7 +31,7 @@ async def pieces(*parts: bytes) -> AsyncIterator[bytes]:
 
 
 def write(store: UploadStore, upload: str, offset: int, *parts: bytes) -> Upload:
-    return asyncio.run(store.write(upload, offset, pieces(*parts)))
+    return run_async(store.write(upload, offset, pieces(*parts)))
 
 
 @pytest.fixture
@@ -82,7 +83,7 @@ def test_what_arrived_survives_a_break_and_a_restart(tmp_path: Path) -> None:
     store = UploadStore(tmp_path)
     upload = store.create("a.mp4", 10, hashlib.sha256(b"0123456789").hexdigest())
     with pytest.raises(ConnectionResetError):
-        asyncio.run(store.write(upload.id, 0, broken()))
+        run_async(store.write(upload.id, 0, broken()))
     again = UploadStore(tmp_path)
     assert again.get(upload.id) == Upload(upload.id, "a.mp4", 10, 4, upload.created, upload.sha256)
     assert write(again, upload.id, 4, b"456789").is_whole
@@ -112,7 +113,7 @@ def test_a_second_request_takes_over_from_a_silent_one(store: UploadStore) -> No
         return (await asyncio.gather(first, return_exceptions=True))[0], done
 
     upload = store.create("a", 4)
-    ended, whole = asyncio.run(both())
+    ended, whole = run_async(both())
     assert isinstance(ended, ConflictError) and whole.is_whole
     assert store.whole([upload.id])[0][1].read_bytes() == b"0123"
 
@@ -126,7 +127,7 @@ def test_a_deleted_upload_takes_nothing_more(store: UploadStore, tmp_path: Path)
 
     upload = store.create("a", 4)
     with pytest.raises(ConflictError):
-        asyncio.run(store.write(upload.id, 0, delete_in_between()))
+        run_async(store.write(upload.id, 0, delete_in_between()))
     with pytest.raises(NotFoundError):
         store.get(upload.id)
     assert list((tmp_path / "uploads").iterdir()) == []

@@ -14,6 +14,8 @@ LARGE_BODY_BYTES = 64 << 20
 LARGE = re.compile(r"/api/captures/[^/]+/(edits|versions|videos)(/.*)?")
 STREAMED = re.compile(r"/api/uploads/[^/]+")
 """These bound themselves, see uploads.py."""
+DRAIN_BYTES, DRAIN_S = 8 << 20, 2.0
+"""Read and thrown away before the answer: who still sends when the line is cut never sees it."""
 TOO_MUCH = b'{"error":"This request brings more than is taken here."}'
 
 
@@ -30,7 +32,7 @@ class BodyLimit:
         limit = LARGE_BODY_BYTES if LARGE.fullmatch(scope["path"]) else BODY_BYTES
         announced = next((v for k, v in scope["headers"] if k.lower() == b"content-length"), b"0")
         if not announced.isdigit() or int(announced[:19]) > limit:
-            await _refuse(send)
+            await _refuse(receive, send)
             return
         taken = 0
         has_begun = False
@@ -52,14 +54,15 @@ class BodyLimit:
             await self._app(scope, bounded, watched)
         except _TooMuchError:
             if not has_begun:
-                await _refuse(send)
+                await _refuse(receive, send)
 
 
 class _TooMuchError(BaseException):
     """Not an Exception, so that nothing on the way makes an answer of its own of it."""
 
 
-async def _refuse(send: Send) -> None:
+async def _refuse(receive: Receive, send: Send) -> None:
+    await _throw_away(receive)
     headers = [
         (b"content-type", b"application/json"),
         (b"content-length", str(len(TOO_MUCH)).encode()),
@@ -67,3 +70,15 @@ async def _refuse(send: Send) -> None:
     ]
     await send({"type": "http.response.start", "status": 413, "headers": headers})
     await send({"type": "http.response.body", "body": TOO_MUCH})
+
+
+async def _throw_away(receive: Receive) -> None:
+    import anyio
+
+    left = DRAIN_BYTES
+    with anyio.move_on_after(DRAIN_S):
+        while left > 0:
+            message = await receive()
+            left -= len(message.get("body", b""))
+            if message["type"] != "http.request" or not message.get("more_body", False):
+                return
