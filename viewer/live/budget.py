@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-SHARE = 0.05
-BURST_S = 0.3
+SHARE = 0.03
+BURST_S = 0.2
 
 
 class Budget:
