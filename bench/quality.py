@@ -1,6 +1,6 @@
 """Held-out quality at equal steps: against another CPU trainer's record, and against training by the torch twin.
 
-    python bench/quality.py [--seeds 5] [--skip-twin]
+    python bench/quality.py [--seeds 5] [--skip-twin] [--backend cpu|gsplat]
 
 1. brighton_beach with its given cameras, 496x278, 3,000 steps, DJI_0026 held out. OpenSplat's CPU build was measured on
    the same frame, cameras, size and steps once (see the record in ../shared/baselines.md): 20.09 dB, 809 s.
@@ -61,12 +61,13 @@ def spread(values: list[float]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--backend", choices=["cpu", "gsplat"], default="cpu", help="what trains in the first part")
     parser.add_argument("--skip-twin", action="store_true", help="it takes some minutes")
     options = parser.parse_args()
     print(f"{kernels.simd_level()}, {kernels.thread_count()} threads")
 
     scene = real("baseline")
-    runs = [trained(scene, replace(BRIGHTON, backend="cpu", seed=seed)) for seed in range(options.seeds)]
+    runs = [trained(scene, replace(BRIGHTON, backend=options.backend, seed=seed)) for seed in range(options.seeds)]
     decibels, seconds = [r.psnr_db for r in runs], [r.seconds for r in runs]
     print(f"brighton_beach DJI_0026, 496x278, 3,000 steps: {spread(decibels)} dB; OpenSplat {OPENSPLAT_DB} dB")
     print(f"  training: {spread(seconds)} s; OpenSplat {OPENSPLAT_S:.0f} s")
