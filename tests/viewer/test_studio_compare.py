@@ -111,6 +111,10 @@ def test_two_runs_from_the_same_place(desk: Desk, new_tab: NewTab, tmp_path: Pat
     left, right = lit(stood[:, : middle - 30], 0), lit(stood[:, middle + 30 :], 1)
     assert left.sum() > 50 and right.sum() > 50
 
+    press(tab, "First view")
+    settle(tab)
+    assert np.abs(picture(tab) - half).mean() < 1, "as both began"
+
     press(tab, "Swap sides")
     until_text(tab, ".label.left", "Finer")
 
