@@ -33,7 +33,7 @@ from diorama.kernels import (
     render,
     render_backward,
     train_step,
-    zero_blocks,
+    zero_moments,
 )
 
 SWITCHES = {
@@ -46,14 +46,14 @@ COMPOSED = "operations apart"
 
 
 def fused(case: Case, config: StepConfig) -> Callable[[], None]:
-    blocks, m, v = pack(*case.splats), zero_blocks(case.count), zero_blocks(case.count)
+    blocks, m, v = pack(*case.splats), zero_moments(case.count), zero_moments(case.count)
     photo = Photo(case.photo_srgb)
     return lambda: void(train_step(blocks, m, v, case.count, case.view, photo, config))
 
 
 def composed(case: Case) -> Callable[[], None]:
     """The same work through `render`, `photo_loss`, `render_backward` and `apply_step`."""
-    blocks, m, v = pack(*case.splats), zero_blocks(case.count), zero_blocks(case.count)
+    blocks, m, v = pack(*case.splats), zero_moments(case.count), zero_moments(case.count)
     photo = Photo(case.photo_srgb)
 
     def step() -> None:

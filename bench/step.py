@@ -29,7 +29,7 @@ from floor import blended_pairs, operations, peak_rate
 from prototype import FLAGS, Prototype
 
 from diorama import kernels
-from diorama.kernels import PHASES, Photo, pack, train_step, zero_blocks
+from diorama.kernels import PHASES, Photo, pack, train_step, zero_moments
 
 LIMIT_MS = 40.0
 WARM_UP = 3
@@ -75,7 +75,7 @@ class Ours:
 
     def __init__(self, case: Case) -> None:
         self.case = case
-        self.blocks, self.m, self.v = pack(*case.splats), zero_blocks(case.count), zero_blocks(case.count)
+        self.blocks, self.m, self.v = pack(*case.splats), zero_moments(case.count), zero_moments(case.count)
         self.photo = Photo(case.photo_srgb)
 
     def run(self, threads: int, steps: int) -> tuple[float, list[float]]:

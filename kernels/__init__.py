@@ -17,10 +17,13 @@ from ._blocks import (
     QUATERNION,
     SplatArrays,
     blocks_from_rows,
+    from_bfloats,
     pack,
     rows_from_blocks,
+    to_bfloats,
     unpack,
     zero_blocks,
+    zero_moments,
 )
 from ._checks import LOW_PASS_PX2, MIP_LOW_PASS_PX2
 from ._machine import (
@@ -85,6 +88,7 @@ __all__ = [
     "blocks_from_rows",
     "contribution",
     "free_memory",
+    "from_bfloats",
     "geometry_loss",
     "median_depth",
     "pack",
@@ -103,7 +107,9 @@ __all__ = [
     "simd_levels",
     "stereo_sweep",
     "thread_count",
+    "to_bfloats",
     "train_step",
     "unpack",
     "zero_blocks",
+    "zero_moments",
 ]

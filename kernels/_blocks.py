@@ -10,6 +10,8 @@ import numpy.typing as npt
 from . import _native
 
 Floats = npt.NDArray[np.float32]
+BFloats = npt.NDArray[np.uint16]
+"""bfloat16, the upper halves of float32, which NumPy has no type for."""
 
 LANES = 16
 PARAMETERS = 59
@@ -32,15 +34,34 @@ class SplatArrays(NamedTuple):
 def zero_blocks(count: int) -> Floats:
     """Zeros (B, 59, 16) for `count` splats, B = ceil(count / 16), each parameter row on a cache line of its own.
 
-    Use it for Adam's moments too: kernels run a little slower on blocks that start elsewhere.
+    Good for Adam's moments too: kernels run a little slower on blocks that start elsewhere.
     """
+    return _zero_bytes(count, 4).view(np.float32).reshape(-1, PARAMETERS, LANES)
+
+
+def zero_moments(count: int) -> BFloats:
+    """Zeros like `zero_blocks` for Adam's moments as bfloat16: half the memory, and faster steps of large scenes."""
+    return _zero_bytes(count, 2).view(np.uint16).reshape(-1, PARAMETERS, LANES)
+
+
+def _zero_bytes(count: int, each: int) -> npt.NDArray[np.uint8]:
     if count < 0:
         raise ValueError(f"there are no {count} splats")
-    shape = ((count + LANES - 1) // LANES, PARAMETERS, LANES)
-    floats = int(np.prod(shape))
-    raw = np.zeros(floats * 4 + _LINE_BYTES, np.uint8)
+    size = (count + LANES - 1) // LANES * LANES * PARAMETERS * each
+    raw = np.zeros(size + _LINE_BYTES, np.uint8)
     skip = -raw.ctypes.data % _LINE_BYTES
-    return raw[skip : skip + floats * 4].view(np.float32).reshape(shape)
+    return raw[skip : skip + size]
+
+
+def to_bfloats(values: Floats) -> BFloats:
+    """The nearest bfloat16 (halves upwards) of finite numbers, of any shape."""
+    words = np.ascontiguousarray(values, np.float32).view(np.uint32)
+    return ((words + np.uint32(0x8000)) >> np.uint32(16)).astype(np.uint16)
+
+
+def from_bfloats(values: BFloats) -> Floats:
+    """The numbers that bfloat16 stand for, exactly."""
+    return (values.astype(np.uint32) << np.uint32(16)).view(np.float32)
 
 
 def blocks_from_rows(rows: npt.NDArray[np.floating]) -> Floats:

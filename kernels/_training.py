@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from . import _native
-from ._blocks import LANES, Floats, zero_blocks
+from ._blocks import LANES, BFloats, Floats, zero_blocks
 from ._checks import LOW_PASS_PX2, require_array, require_low_pass
 from ._picture import native_camera, three_channels
 from ._view import View
@@ -228,8 +228,8 @@ class SplatStatistics:
 
 def train_step(
     blocks: Floats,
-    exp_avg: Floats,
-    exp_avg_sq: Floats,
+    exp_avg: Floats | BFloats,
+    exp_avg_sq: Floats | BFloats,
     count: int,
     view: View,
     photo: Photo,
@@ -243,7 +243,8 @@ def train_step(
 
     Args:
         blocks: (B, 59, 16) parameters of `count` splats, changed.
-        exp_avg, exp_avg_sq: Adam's moments, like `blocks`, changed; zeros at first (`zero_blocks`).
+        exp_avg, exp_avg_sq: Adam's moments, like `blocks`, changed; zeros at first (`zero_blocks`), or bfloat16
+            (`zero_moments`), which are rounded up or down by chance (`twin_moments`).
         view: of the photo's size.
         statistics: added to when given.
         smoothing: (count,) float32 or None, see `render`. Regularizers see the scales and opacities without it.
@@ -323,8 +324,8 @@ def accumulate_step(
 def apply_step(
     sums: GradientSums,
     blocks: Floats,
-    exp_avg: Floats,
-    exp_avg_sq: Floats,
+    exp_avg: Floats | BFloats,
+    exp_avg_sq: Floats | BFloats,
     count: int,
     views: int,
     config: StepConfig,

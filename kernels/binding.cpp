@@ -32,6 +32,23 @@ float* blocks_of(const A& blocks, const char* name, std::size_t block_count) {
       block_count == SIZE_MAX ? "float32(B, 59, 16)" : "float32(B, 59, 16) like blocks"));
 }
 
+template <class T>
+MomentBlocks<T> moment_blocks_of(const Array& first, const Array& second, std::int64_t block_count, const char* wanted) {
+  const auto data = [&](const Array& a, const char* name) { return data_of<T>(a, name, {block_count, kParameters, kLanes}, wanted); };
+  return {data(first, "exp_avg"), data(second, "exp_avg_sq")};
+}
+
+// The first one's kind decides: float32, or bfloat16 as unsigned numbers, which NumPy knows no other way.
+Moments moments_of(const Array& first, const Array& second, std::size_t block_count) {
+  const auto count = static_cast<std::int64_t>(block_count);
+  Moments moments;
+  if (first.dtype() == nb::dtype<BFloat>())
+    moments.half = moment_blocks_of<BFloat>(first, second, count, "uint16(B, 59, 16) like blocks and exp_avg");
+  else
+    moments.full = moment_blocks_of<float>(first, second, count, "float32(B, 59, 16) like blocks, or uint16");
+  return moments;
+}
+
 Splats splats_of(float* blocks, std::size_t block_count, std::int64_t count, int degree) {
   if (count < 0 || count > static_cast<std::int64_t>(block_count) * kLanes)
     throw nb::value_error(("count is " + std::to_string(count) + ", but blocks hold 0 to " +
@@ -336,8 +353,7 @@ StepResult train_step_in_place(const Array& blocks, const Array& exp_avg, const 
                                const std::optional<Array>& abs_gradient_norms, const std::optional<Input>& smoothing,
                                const std::optional<Input>& exposure) {
   const Splats splats = splats_of(blocks_of(blocks, "blocks", SIZE_MAX), blocks.shape(0), count, options.sh_degree);
-  float* first = blocks_of(exp_avg, "exp_avg", blocks.shape(0));
-  float* second = blocks_of(exp_avg_sq, "exp_avg_sq", blocks.shape(0));
+  const Moments moments = moments_of(exp_avg, exp_avg_sq, blocks.shape(0));
   if (options.adam.step < 1) throw nb::value_error("step counts from 1");
   Shot shot = shot_of(camera, photo, count, smoothing, exposure);
   const Statistics statistics = statistics_of(count, gradient_norms, views, max_radii, abs_gradient_norms);
@@ -345,7 +361,7 @@ StepResult train_step_in_place(const Array& blocks, const Array& exp_avg, const 
   Turn turn;
   WorkspaceLoan ws;
   ws.spoil();
-  const Loss loss = train_step(*ws, turn.pool(), current_level(), splats, first, second, shot, options, statistics);
+  const Loss loss = train_step(*ws, turn.pool(), current_level(), splats, moments, shot, options, statistics);
   ws.keep();
   return result_of(loss, *ws, shot, options);
 }
@@ -374,8 +390,7 @@ StepResult accumulate_in_place(const Array& gradients, const Array& seen, const 
 void apply_in_place(const Array& blocks, const Array& exp_avg, const Array& exp_avg_sq, const Array& gradients,
                     const Array& seen, std::int64_t count, int views, const StepOptions& options) {
   const Splats splats = splats_of(blocks_of(blocks, "blocks", SIZE_MAX), blocks.shape(0), count, options.sh_degree);
-  float* first = blocks_of(exp_avg, "exp_avg", blocks.shape(0));
-  float* second = blocks_of(exp_avg_sq, "exp_avg_sq", blocks.shape(0));
+  const Moments moments = moments_of(exp_avg, exp_avg_sq, blocks.shape(0));
   float* sums = blocks_of(gradients, "gradients", blocks.shape(0));
   const auto lanes = static_cast<std::int64_t>(blocks.shape(0)) * kLanes;
   auto* flags = data_of<std::uint8_t>(seen, "seen", {lanes}, "uint8(B * 16,)");
@@ -383,7 +398,7 @@ void apply_in_place(const Array& blocks, const Array& exp_avg, const Array& exp_
   if (views < 1) throw nb::value_error("views is the number of views added up, at least 1");
   nb::gil_scoped_release release;
   Turn turn;
-  apply_step(turn.pool(), current_level(), splats, first, second, sums, flags, views, options);
+  apply_step(turn.pool(), current_level(), splats, moments, sums, flags, views, options);
 }
 
 void sampling_intervals_into(const Input& blocks, std::int64_t count, const std::vector<Camera>& cameras,

@@ -21,18 +21,16 @@ inline void apply_group(const ApplyContext& a, std::size_t offset, int first) {
   if (!moving) return;
   const Parameters p{a.splats.blocks + offset, nullptr};
   float *gradients = a.sink.gradients + offset;
-  float *m = a.sink.first_moments + offset, *v = a.sink.second_moments + offset;
   Floats out[kParameters];
   for (int k = 0; k < a.used; ++k) {
     out[k] = a.each * load(gradients + k * kLanes);
     store(gradients + k * kLanes, zeros());
   }
-  const Mask moving_mask = mask_from_bits(moving);
-  add_regularizers(o, p, a.splats.count, moving_mask, out);
-  const bool all_move = moving == (1u << kWidth) - 1;
-  for (int k = 0; k < a.used; ++k)
-    adam_step(a.adam, a.adam.rate(k), out[k], moving_mask, all_move, p.first + k * kLanes, m + k * kLanes,
-              v + k * kLanes);
+  add_regularizers(o, p, a.splats.count, mask_from_bits(moving), out);
+  const auto go = [&](const auto& moments) {
+    adam_group(a.adam, a.used, out, moving, first, p.first, moments.first + offset, moments.second + offset, false);
+  };
+  a.sink.moments.half.first ? go(a.sink.moments.half) : go(a.sink.moments.full);
 }
 
 // Moves the splats by sink.gradients / views and leaves gradients and flags at zero for the next sum.

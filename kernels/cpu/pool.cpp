@@ -81,11 +81,35 @@ struct CallerHold {
 };
 #endif
 
+// Tasks that nobody has taken: first in the low half, end in the high one. Neighbours in a picture share splats, and
+// neighbouring splats share cache lines, so each thread works through a stretch of its own from the front, and then
+// helps others from their ends.
+class alignas(128) Stretch {
+ public:
+  void put(std::uint32_t first, std::uint32_t end) {
+    left_.store(std::uint64_t{end} << 32 | first, std::memory_order_relaxed);
+  }
+  int take_first() { return take(1, [](std::uint64_t s) { return static_cast<std::uint32_t>(s); }); }
+  int take_last() { return take(-(std::uint64_t{1} << 32), [](std::uint64_t s) { return (s >> 32) - 1; }); }
+
+ private:
+  template <class Choose>
+  int take(std::uint64_t change, const Choose& choose) {
+    std::uint64_t left = left_.load(std::memory_order_relaxed);
+    while (static_cast<std::uint32_t>(left) < left >> 32)
+      if (left_.compare_exchange_weak(left, left + change, std::memory_order_relaxed))
+        return static_cast<int>(choose(left));
+    return -1;
+  }
+  std::atomic<std::uint64_t> left_{0};
+};
+
 // The workers of a process. A worker that the system does not schedule in time is not waited for: only those that
 // joined a job while it was open are. `state_` is job number (32 bits), open flag (1 bit), joined workers (31 bits).
 class Workers {
  public:
-  explicit Workers(int threads) : threads_(threads), processors_(allowed_processors()) {
+  explicit Workers(int threads)
+      : threads_(threads), processors_(allowed_processors()), stretches_(std::make_unique<Stretch[]>(threads)) {
     if (processors_.size() != static_cast<std::size_t>(threads) || threads == 1) processors_.clear();
     for (int i = 1; i < threads; ++i) workers_.emplace_back([this, i] { serve(i); });
   }
@@ -104,10 +128,9 @@ class Workers {
   void run(int tasks, void (*call)(void*, int, int), void* context) {
     call_ = call;
     context_ = context;
-    tasks_ = tasks;
-    next_.store(0, std::memory_order_relaxed);
     error_ = nullptr;
     const bool alone = threads_ == 1 || tasks < 2;
+    share_out(tasks, alone ? 1 : threads_);
     if (!alone) open_job();
     work(0);
     if (!alone) close_job();
@@ -162,9 +185,22 @@ class Workers {
     return state_.load(std::memory_order_acquire);
   }
 
+  void share_out(int tasks, int threads) {
+    for (int t = 0; t < threads_; ++t) {
+      const int part = t < threads ? t : threads;
+      stretches_[t].put(static_cast<std::uint32_t>(std::int64_t{tasks} * part / threads),
+                        static_cast<std::uint32_t>(std::int64_t{tasks} * (part < threads ? part + 1 : threads) / threads));
+    }
+  }
+
+  int next_task(int thread) {
+    int task = stretches_[thread].take_first();
+    for (int k = 1; task < 0 && k < threads_; ++k) task = stretches_[(thread + k) % threads_].take_last();
+    return task;
+  }
+
   void work(int thread) {
-    int task;
-    while ((task = next_.fetch_add(1, std::memory_order_relaxed)) < tasks_) {
+    for (int task; (task = next_task(thread)) >= 0;) {
       try {
         call_(context_, task, thread);
       } catch (...) {
@@ -181,8 +217,7 @@ class Workers {
   std::condition_variable wake_;
   std::atomic<std::uint64_t> state_{0};
   std::atomic<bool> quit_{false};
-  std::atomic<int> next_{0};
-  int tasks_ = 0;
+  std::unique_ptr<Stretch[]> stretches_;   // one per thread
   void (*call_)(void*, int, int) = nullptr;
   void* context_ = nullptr;
   std::exception_ptr error_;

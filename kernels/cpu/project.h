@@ -71,8 +71,9 @@ inline unsigned real_lanes(int first, int count) {
   return n >= kWidth ? (1u << kWidth) - 1 : n <= 0 ? 0u : (1u << n) - 1;
 }
 
-inline void prefetch_block(const float* block) {
-  for (int k = 0; k < kBlockFloats; k += 16) prefetch(block + k);
+template <class T>
+inline void prefetch_block(const T* block) {
+  for (int k = 0; k < kBlockFloats; k += 64 / static_cast<int>(sizeof(T))) prefetch(block + k);
 }
 
 template <Lens L>

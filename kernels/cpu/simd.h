@@ -5,6 +5,8 @@
 #pragma once
 #include <cstdint>
 
+#include "types.h"
+
 #ifndef DIORAMA_LEVEL
 #error "compile through level.cpp with DIORAMA_LEVEL set"
 #endif

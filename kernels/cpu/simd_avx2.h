@@ -18,6 +18,21 @@ inline void store_lines(float* line, float*, Floats a) {
   if (line) store(line, a);
 }
 inline void store_ints(int* p, Ints a) { _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), a); }
+inline Ints all_ints(int x) { return _mm256_set1_epi32(x); }
+inline Ints multiply_add(Ints a, int factor, int summand) {   // modulo 2^32
+  return _mm256_add_epi32(_mm256_mullo_epi32(a, all_ints(factor)), all_ints(summand));
+}
+inline Ints upper_half(Ints a) { return _mm256_srli_epi32(a, 16); }
+inline Floats load(const BFloat* p) {
+  const __m128i halves = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
+  return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(halves), 16));
+}
+// Cut off after `extra`, less than 2^16, was added in units of the last place that a float32 has.
+inline void store_cut(BFloat* p, Floats a, Ints extra) {
+  const Ints cut = upper_half(_mm256_add_epi32(_mm256_castps_si256(a), extra));
+  const Ints packed = _mm256_permute4x64_epi64(_mm256_packus_epi32(cut, cut), 0x08);
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm256_castsi256_si128(packed));
+}
 inline Floats lane_numbers() { return _mm256_setr_ps(0, 1, 2, 3, 4, 5, 6, 7); }
 
 inline Floats minimum(Floats a, Floats b) { return _mm256_min_ps(a, b); }   // b where a lane is NaN

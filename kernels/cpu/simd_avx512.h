@@ -22,6 +22,20 @@ inline void store_lines(float* upper, float* lower, Floats a) {
   if (lower) _mm256_storeu_ps(lower, _mm512_extractf32x8_ps(a, 1));
 }
 inline void store_ints(int* p, Ints a) { _mm512_storeu_si512(p, a); }
+inline Ints all_ints(int x) { return _mm512_set1_epi32(x); }
+inline Ints multiply_add(Ints a, int factor, int summand) {   // modulo 2^32
+  return _mm512_add_epi32(_mm512_mullo_epi32(a, all_ints(factor)), all_ints(summand));
+}
+inline Ints upper_half(Ints a) { return _mm512_srli_epi32(a, 16); }
+inline Floats load(const BFloat* p) {
+  const __m256i halves = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
+  return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(halves), 16));
+}
+// Cut off after `extra`, less than 2^16, was added in units of the last place that a float32 has.
+inline void store_cut(BFloat* p, Floats a, Ints extra) {
+  const Ints cut = upper_half(_mm512_add_epi32(_mm512_castps_si512(a), extra));
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm512_cvtepi32_epi16(cut));
+}
 inline Floats lane_numbers() { return _mm512_setr_ps(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15); }
 
 inline Floats minimum(Floats a, Floats b) { return _mm512_min_ps(a, b); }   // b where a lane is NaN

@@ -25,6 +25,22 @@ inline void store_lines(float* line, float*, Floats a) {
   if (line) store(line, a);
 }
 inline void store_ints(int* p, Ints a) { std::memcpy(p, &a, sizeof a); }
+typedef std::uint32_t Words __attribute__((vector_size(16)));   // wrap around, where Ints must not
+inline Words as_words(Ints a) { return reinterpret_cast<Words>(a); }
+inline Ints multiply_add(Ints a, int factor, int summand) {   // modulo 2^32
+  return reinterpret_cast<Ints>(as_words(a) * as_words(all_ints(factor)) + as_words(all_ints(summand)));
+}
+inline Ints upper_half(Ints a) { return reinterpret_cast<Ints>(as_words(a) >> 16); }
+inline Floats load(const BFloat* p) {
+  Words a;
+  for (int l = 0; l < kWidth; ++l) a[l] = static_cast<std::uint32_t>(p[l]) << 16;
+  return as_floats(reinterpret_cast<Ints>(a));
+}
+// Cut off after `extra`, less than 2^16, was added in units of the last place that a float32 has.
+inline void store_cut(BFloat* p, Floats a, Ints extra) {
+  const Words cut = (as_words(as_ints(a)) + as_words(extra)) >> 16;
+  for (int l = 0; l < kWidth; ++l) p[l] = static_cast<BFloat>(cut[l]);
+}
 inline Floats lane_numbers() { return Floats{0, 1, 2, 3}; }
 
 inline Mask greater(Floats a, Floats b) { return a > b; }

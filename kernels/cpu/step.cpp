@@ -196,11 +196,10 @@ void median_depth(Workspace& ws, Pool& pool, const Level& level, float* picture)
   read_planes(ws.layout, ws.feature_planes.data(), 1, picture);
 }
 
-Loss train_step(Workspace& ws, Pool& pool, const Level& level, Splats splats, float* first_moments,
-                float* second_moments, Shot& shot, const StepOptions& options, const Statistics& statistics) {
+Loss train_step(Workspace& ws, Pool& pool, const Level& level, Splats splats, const Moments& moments,
+                Shot& shot, const StepOptions& options, const Statistics& statistics) {
   GradientSink sink;
-  sink.first_moments = first_moments;
-  sink.second_moments = second_moments;
+  sink.moments = moments;
   sink.adam = options.adam;
   return learn(ws, pool, level, splats, shot, options, statistics, sink);
 }
@@ -213,14 +212,13 @@ Loss accumulate_step(Workspace& ws, Pool& pool, const Level& level, Splats splat
   return learn(ws, pool, level, splats, shot, options, statistics, sink);
 }
 
-void apply_step(Pool& pool, const Level& level, Splats splats, float* first_moments, float* second_moments,
-                float* gradients, std::uint8_t* seen, int views, const StepOptions& options) {
+void apply_step(Pool& pool, const Level& level, Splats splats, const Moments& moments, float* gradients,
+                std::uint8_t* seen, int views, const StepOptions& options) {
   splats.degree = options.sh_degree;
   GradientSink sink;
   sink.gradients = gradients;
   sink.seen = seen;
-  sink.first_moments = first_moments;
-  sink.second_moments = second_moments;
+  sink.moments = moments;
   sink.adam = options.adam;
   level.apply(pool, splats, sink, views);
 }

@@ -15,6 +15,9 @@ constexpr int kLogitOpacity = 10;
 constexpr int kHarmonics = 11;   // 16 coefficients x 3 channels, coefficient-major
 constexpr int kBlockFloats = kParameters * kLanes;
 
+// bfloat16: the upper half of a float32, its sign and exponent and 8 of its 24 digits.
+using BFloat = std::uint16_t;
+
 // The picture model; the same constants, with their meaning, stand in kernels/twin.py.
 constexpr float kNear = 0.01f;
 constexpr float kLowPass = 0.3f;              // px^2, added to the covariance's diagonal unless told otherwise
@@ -59,12 +62,24 @@ struct AdamOptions {
   bool dense = true;                             // false: splats that the picture does not show keep still
 };
 
+// Adam's running means of gradients and of their squares, in blocks like the parameters.
+template <class T>
+struct MomentBlocks {
+  T *first = nullptr, *second = nullptr;
+};
+// Of one kind or the other; null where there are none.
+struct Moments {
+  MomentBlocks<float> full;
+  MomentBlocks<BFloat> half;
+  bool any() const { return full.first || half.first; }
+};
+
 // What happens to the gradients of the 59 parameters once they are known: written out, added up, or used up by Adam on
 // the spot.
 struct GradientSink {
   float* gradients = nullptr;                    // blocks, or null
   std::uint8_t* seen = nullptr;                  // (block_count * 16,): not null for adding; 1 where a view saw the splat
-  float *first_moments = nullptr, *second_moments = nullptr;   // blocks, or null for no Adam step
+  Moments moments;                               // none for no Adam step
   AdamOptions adam;
   // Statistics for densification, each (count,) or null; see SplatStatistics in kernels/steps.py.
   float *gradient_norms = nullptr, *abs_gradient_norms = nullptr, *views = nullptr, *max_radii = nullptr;

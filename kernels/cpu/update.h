@@ -139,7 +139,7 @@ inline void update_group(const UpdateContext& u, std::size_t offset, int first, 
   if (!real) return;
   const std::uint32_t visible = read_lanes(&u.ws.visible[first]);
   const AdamOptions& o = u.sink.adam;
-  const bool moves = u.sink.first_moments && (visible || o.dense);
+  const bool moves = u.sink.moments.any() && (visible || o.dense);
   if (!moves && !visible && (!u.sink.gradients || u.sink.seen)) return;
   const Parameters p{u.splats.blocks + offset, u.ws.smoothing_at(first)};
   Floats out[kParameters];
@@ -170,28 +170,25 @@ inline void update_group(const UpdateContext& u, std::size_t offset, int first, 
   }
   if (!moves) return;
   const std::uint32_t moving = o.dense ? real : visible;
-  const Mask moving_mask = mask_from_bits(moving);
-  add_regularizers(o, p, u.splats.count, moving_mask, out);
-  const bool all_move = moving == (1u << kWidth) - 1;
-  float *m = u.sink.first_moments + offset, *v = u.sink.second_moments + offset;
-  for (int k = 0; k < u.used; ++k) {
-    const int place = k * kLanes, next = place + kBlockFloats;   // of the next block, see prefetch_update
-    prefetch(p.first + next);
-    prefetch(m + next);
-    prefetch(v + next);
-    adam_step(u.adam, u.adam.rate(k), out[k], moving_mask, all_move, p.first + place, m + place, v + place);
-  }
+  add_regularizers(o, p, u.splats.count, mask_from_bits(moving), out);
+  const auto go = [&](const auto& moments) {
+    adam_group(u.adam, u.used, out, moving, first, p.first, moments.first + offset, moments.second + offset, true);
+  };
+  u.sink.moments.half.first ? go(u.sink.moments.half) : go(u.sink.moments.full);
 }
 
-// A block's 177 lines at once are more than a processor can ask for: where every block moves, its last one asks for
-// them between its own.
+// A block's lines at once, 177 with moments of float32, are more than a processor can ask for: where every block moves,
+// its last one asks for them between its own (adam_group).
 inline void prefetch_update(const UpdateContext& u, std::size_t offset, int first) {
-  const bool asked_for = u.sink.first_moments && u.sink.adam.dense;
+  const GradientSink& sink = u.sink;
+  const bool asked_for = sink.moments.any() && sink.adam.dense;
+  const auto ask_for = [&](const auto& moments) {
+    prefetch_block(moments.first + offset);
+    prefetch_block(moments.second + offset);
+  };
   if (!asked_for) prefetch_block(u.splats.blocks + offset);
-  if (!asked_for && u.sink.first_moments) {
-    prefetch_block(u.sink.first_moments + offset);
-    prefetch_block(u.sink.second_moments + offset);
-  }
+  if (!asked_for && sink.moments.full.first) ask_for(sink.moments.full);
+  if (!asked_for && sink.moments.half.first) ask_for(sink.moments.half);
   for (int s = 0; s < u.ws.slot_count; ++s) {
     if (u.ws.slot_count > 4 && !read_lanes(&u.ws.slots[s].touched[first])) continue;
     for (int l = 0; l < kLanes; ++l) prefetch(&u.ws.slots[s].sums[static_cast<std::size_t>(first + l) * kGradientSums]);

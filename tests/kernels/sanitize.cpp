@@ -38,17 +38,19 @@ void require(bool holds, const char* what) {
 }
 
 // Blocks on a cache line, not a byte longer than they must be.
-struct Blocks {
-  explicit Blocks(int count) : floats(static_cast<std::size_t>((count + kLanes - 1) / kLanes) * kBlockFloats) {
-    if (floats) values.reset(static_cast<float*>(std::aligned_alloc(64, floats * sizeof(float))));
-    std::fill_n(values.get(), floats, 0.f);
+template <class T>
+struct BlocksOf {
+  explicit BlocksOf(int count) : size(static_cast<std::size_t>((count + kLanes - 1) / kLanes) * kBlockFloats) {
+    if (size) values.reset(static_cast<T*>(std::aligned_alloc(64, size * sizeof(T))));
+    std::fill_n(values.get(), size, T{});
   }
   struct Free {
-    void operator()(float* p) const { std::free(p); }
+    void operator()(T* p) const { std::free(p); }
   };
-  std::size_t floats;
-  std::unique_ptr<float, Free> values;
+  std::size_t size;
+  std::unique_ptr<T, Free> values;
 };
+using Blocks = BlocksOf<float>;
 
 struct Cloud {
   Cloud(int count, unsigned seed, float log_scale = -3.f) : blocks(count), count(count) {
@@ -178,6 +180,10 @@ void lose(int width, int height, const char* mask, const Level& level) {
 
 void train(Cloud& cloud, const Camera& camera, Photo& photo, const Level& level, int steps, bool deterministic) {
   Blocks first(cloud.count), second(cloud.count);
+  BlocksOf<BFloat> half_first(cloud.count), half_second(cloud.count);
+  Moments moments;
+  if (deterministic) moments.full = {first.values.get(), second.values.get()};
+  else moments.half = {half_first.values.get(), half_second.values.get()};
   Blocks sums(cloud.count);
   std::vector<std::uint8_t> seen(static_cast<std::size_t>(cloud.splats().block_count()) * kLanes);
   const std::vector<float> exposure = {1.1f, 0, 0, .1f, .1f, .9f, 0, 0, 0, 0, 1, -.1f};
@@ -203,14 +209,12 @@ void train(Cloud& cloud, const Camera& camera, Photo& photo, const Level& level,
     shot.camera = camera;
     shot.photo = &photo;
     if (step % 2 == 0) shot.smoothing = smoothing.data();
-    const Loss loss = train_step(*ws, turn.pool(), level, cloud.splats(), first.values.get(), second.values.get(), shot,
-                                 options, statistics);
+    const Loss loss = train_step(*ws, turn.pool(), level, cloud.splats(), moments, shot, options, statistics);
     require(std::isfinite(loss.total), "a training step's loss is not finite");
     shot.exposure = exposure.data();
     for (int view = 0; view < 2; ++view)
       accumulate_step(*ws, turn.pool(), level, cloud.splats(), sums.values.get(), seen.data(), shot, options, statistics);
-    apply_step(turn.pool(), level, cloud.splats(), first.values.get(), second.values.get(), sums.values.get(),
-               seen.data(), 2, options);
+    apply_step(turn.pool(), level, cloud.splats(), moments, sums.values.get(), seen.data(), 2, options);
   }
   Turn turn;
   Scratch<float> intervals;
@@ -379,7 +383,7 @@ void stereos(const Level& level) {
 int make_mistake(const std::string& which) {
   if (which == "overflow") {
     Blocks blocks(kLanes);
-    volatile std::size_t behind = blocks.floats;
+    volatile std::size_t behind = blocks.size;
     blocks.values.get()[behind] = 1;
   } else if (which == "undefined") {
     volatile int most = std::numeric_limits<int>::max();

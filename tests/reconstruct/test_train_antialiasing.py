@@ -96,7 +96,8 @@ def test_a_backend_steps_and_draws_with_the_filters(backend: str) -> None:
     assert table.take_loss() == pytest.approx(loss, abs=1e-4)
     drawn = kernels.render(blocks, 40, views()[0], antialiased=True, low_pass_px2=0.1, smoothing=smoothing)
     gradient = kernels.rows_from_blocks(kernels.render_backward(drawn.context, d_rgb), 40)
-    assert np.allclose(10 * table.state()["exp_avg"], gradient, atol=1e-3 * np.abs(gradient).max())
+    cut = 2**-7  # moments are kept as bfloat16
+    assert np.allclose(10 * table.state()["exp_avg"], gradient, rtol=cut, atol=1e-3 * np.abs(gradient).max())
 
     before = table.edits
     table.append(some_rows(3))

@@ -84,7 +84,8 @@ def test_native_and_twin_take_the_same_steps_on_a_panorama() -> None:
     assert native.take_loss() == pytest.approx(twin.take_loss(), rel=1e-5)
     ours, theirs = native.state()["exp_avg"], twin.state()["exp_avg"]
     scale = np.abs(theirs).max(axis=0) + 1e-12
-    assert np.abs((ours - theirs) / scale).max() < 2e-3  # float32 sums over up to some hundred pixels
+    gap = np.abs(ours - theirs) - 2**-7 * np.abs(theirs)  # ours are kept as bfloat16
+    assert (gap / scale).max() < 2e-3  # float32 sums over up to some hundred pixels
 
 
 def small(tmp_path: Path, camera: Camera, views: int = 6) -> PosedScene:
