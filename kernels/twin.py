@@ -39,7 +39,7 @@ from torch.utils.checkpoint import checkpoint
 
 from ._checks import LOW_PASS_PX2
 from ._view import View
-from .twin_lens import order_by, project_points, sees, turns_px, unscented
+from .twin_lens import Planes, on_planes, order_by, project_points, sees, unscented
 
 NEAR = 0.01
 MIN_ALPHA = 1.0 / 255.0
@@ -128,7 +128,7 @@ class Projected:
     index: (M,) which of the N. means_px: (M, 2) centres. conics: (M, 3) the inverse covariance's xx, xy, yy.
     opacities: (M,). colors: (M, 3). depths: (M,) z in the camera, or the distance from it (see `View`).
     extents_px: (M, 2) half sizes of the box outside of which alpha is below `MIN_ALPHA`.
-    period_px: the picture's width where it wraps around, else 0.
+    planes: of a panorama, whose conics and extents are on these planes instead of in the picture; else None.
     """
 
     index: Tensor
@@ -138,15 +138,22 @@ class Projected:
     colors: Tensor
     depths: Tensor
     extents_px: Tensor
-    period_px: float = 0.0
+    planes: Planes | None = None
 
     def near(self, x0: int, y0: int, x1: int, y1: int) -> Tensor:
-        """Which of the M may reach into a rectangle of pixels; in a picture that wraps around, into its rows."""
+        """Which of the M may reach into a rectangle of pixels; all of them in a panorama."""
+        if self.planes is not None:
+            return torch.arange(len(self.index), device=self.index.device)
         low, high = (self.means_px - self.extents_px).detach(), (self.means_px + self.extents_px).detach()
-        touches = (high[:, 1] > y0) & (low[:, 1] < y1)
-        if not self.period_px:
-            touches &= (high[:, 0] > x0) & (low[:, 0] < x1)
+        touches = (high[:, 0] > x0) & (low[:, 0] < x1) & (high[:, 1] > y0) & (low[:, 1] < y1)
         return torch.nonzero(touches).squeeze(-1)
+
+    def offsets_px(self, pixels: Tensor, index: Tensor, moves_px: Tensor | float = 0.0) -> Tensor:
+        """(P, M', 2) from the centres of the splats `index` (M',) to pixel centres (P, 2); infinite where a panorama's
+        pixel looks away from a splat. `moves_px` (P, M', 2): small moves of the centres, apart for each pixel."""
+        if self.planes is not None:
+            return self.planes.offsets_px(pixels, index, moves_px)
+        return pixels[:, None, :] - self.means_px[index] - moves_px
 
 
 def _jacobian(points: Tensor, view: View) -> Tensor:
@@ -213,7 +220,11 @@ def project(
     if smoothing is not None:
         scales, opacities = smoothed(scales, opacities, smoothing[index])
     axes = rotation @ rotations(quats[index]) * scales[:, None, :]
-    means_px, half, depths = (_ewa if view.model == "pinhole" else unscented)(points, axes, view)
+    planes = None
+    if view.model == "equirectangular":
+        means_px, half, depths, planes = on_planes(points, axes, view)
+    else:
+        means_px, half, depths = (_ewa if view.model == "pinhole" else unscented)(points, axes, view)
     cov = half @ half.mT + low_pass_px2 * torch.eye(2, dtype=means.dtype, device=means.device)
     xx, xy, yy = cov[:, 0, 0], cov[:, 0, 1], cov[:, 1, 1]
     det = xx * yy - xy * xy
@@ -222,7 +233,9 @@ def project(
         opacities = opacities * torch.sqrt(
             torch.clamp(_sharp_det(half) / det, min=1e-12)
         )  # far below MIN_ALPHA; no root of 0
-    if shifts_px is not None:
+    if shifts_px is not None and planes is not None:
+        planes = planes.moved(shifts_px[index])
+    elif shifts_px is not None:
         means_px = means_px + shifts_px[index]
 
     reach = 2.0 * torch.log(torch.clamp(opacities.detach() / MIN_ALPHA, min=1.0))  # d^T Sigma^-1 d where alpha is least
@@ -235,8 +248,7 @@ def project(
 
     low_px, high_px = (means_px - extents_px).detach(), (means_px + extents_px).detach()
     inside = (high_px > 0) & (low_px < means.new_tensor([view.width, view.height]))
-    if view.wraps:
-        inside[:, 0] = True
+    inside |= planes is not None
     order = torch.nonzero((reach > 0) & inside.all(-1) & (det.detach() > 0)).squeeze(-1)
     order = order[torch.sort(order_by(points, depths, view)[order].detach(), stable=True).indices]
     return Projected(
@@ -247,7 +259,7 @@ def project(
         colors[order],
         depths[order],
         extents_px[order],
-        float(view.width) if view.wraps else 0.0,
+        None if planes is None else planes.chosen(order),
     )
 
 
@@ -270,29 +282,23 @@ def sampling_intervals(means: Tensor, views: Sequence[View]) -> Tensor:
     return least
 
 
-def blend(
-    pixels: Tensor,
-    means_px: Tensor,
-    conics: Tensor,
-    opacities: Tensor,
-    values: Tensor,
-    period_px: float = 0.0,
-) -> tuple[Tensor, Tensor]:
-    """Step 4 for P pixel centres (P, 2) and M splats near to far: values (M, D) to sums (P, D), and T left (P,).
-
-    means_px: (M, 2), or (P, M, 2) where each pixel has its own. period_px: the picture's width where it wraps around,
-    else 0.
-    """
-    dx, dy = (pixels[:, None, :] - means_px).unbind(-1)
-    if period_px:
-        dx = dx - turns_px(pixels[:, :1], means_px[..., 0].detach(), period_px)
+def blend(offsets_px: Tensor, conics: Tensor, opacities: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+    """Step 4 for P pixels and M splats near to far, (P, M, 2) from the splats' centres to the pixels': values (M, D) to
+    sums (P, D), and T left (P,). Infinite offsets are of splats that a pixel cannot see."""
+    there = offsets_px.detach().isfinite().all(-1)
+    dx, dy = torch.where(there[..., None], offsets_px, 0.0).unbind(-1)
     power = -0.5 * (conics[:, 0] * dx * dx + conics[:, 2] * dy * dy) - conics[:, 1] * dx * dy
-    raw = opacities * torch.exp(power)
+    raw = torch.where(there, opacities * torch.exp(power), 0.0)
     alpha = torch.where(raw >= MIN_ALPHA, torch.clamp(raw, max=MAX_ALPHA), torch.zeros_like(raw))
     goes_on = _before(torch.cumprod(1.0 - alpha.detach(), -1)) > STOP
     alpha = torch.where(goes_on, alpha, torch.zeros_like(alpha))
     after = torch.cumprod(1.0 - alpha, -1)
     return (_before(after) * alpha) @ values, after[:, -1]
+
+
+def blend_at(seen: Projected, pixels: Tensor, index: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+    """`blend` of the splats `index` (M',) with their values (M', D) for pixel centres (P, 2)."""
+    return blend(seen.offsets_px(pixels, index), seen.conics[index], seen.opacities[index], values)
 
 
 def _before(after: Tensor) -> Tensor:
@@ -354,8 +360,7 @@ def rasterize(
         xs = torch.arange(x0, x1, dtype=means.dtype, device=means.device) + 0.5
         pixels = torch.stack(torch.meshgrid(xs, ys, indexing="xy"), -1).reshape(-1, 2)
         if len(index):
-            chosen = (seen.means_px[index], seen.conics[index], seen.opacities[index], values[index])
-            sums, left = checkpoint(blend, pixels, *chosen, seen.period_px, use_reentrant=False)
+            sums, left = checkpoint(blend_at, seen, pixels, index, values[index], use_reentrant=False)
         else:
             sums, left = means.new_zeros(len(pixels), 4), means.new_ones(len(pixels))
         rgb = sums[:, :3] + left[:, None] * back

@@ -18,12 +18,14 @@ Seen is what has a place in the picture:
 
 - opencv and fisheye: the centre must lie within `limits`, where the distortion has not folded back; a pinhole's rule, z
   above `NEAR`, holds for opencv, the distance instead for the others, so a fisheye may see what is behind its plane.
-- Equirectangular: sigma points' azimuths are taken relative to the centre's; the picture's left border continues the
-  right one (`turns_px`). A splat at a pole is a band across the picture in truth; here it is one wide ellipse, cut half
-  a picture from its centre, so what is straight above and below the camera looks smeared.
+- A panorama shows all, and needs no sigma points: an ellipse in its pixels would be far from what a splat near a pole
+  looks like, so splats are drawn on planes of their own, which pixels look at along their rays (`Planes`).
 """
 
 from __future__ import annotations
+
+import math
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -31,8 +33,8 @@ from torch import Tensor
 from ._view import View
 
 SIGMA_SHARE = 0.15
-WRAP_STRIP_PX = 8
-"""Which period of a splat a pixel sees is decided per strip of this many columns, by its middle."""
+AHEAD = 1e-3
+"""Cosine of the angle to a splat's direction from which a panorama's pixel sees its plane."""
 
 _REACH = 3.0**0.5  # sqrt(3 + lambda)
 _TINY = 1e-30
@@ -61,16 +63,10 @@ def unscented(points: Tensor, axes: Tensor, view: View) -> tuple[Tensor, Tensor,
     for k in range(3):
         for reach in (_REACH, -_REACH):
             around = base + reach * share * axes[:, :, k]
-            offset = project_points(around, view) - at_base
-            if view.wraps:
-                offset = torch.stack([view.fx * _azimuth_from(base, around), offset[:, 1]], -1)
-            offsets.append(offset)
+            offsets.append(project_points(around, view) - at_base)
     d = torch.stack(offsets, -1)
     m = d.mean(-1)
-    centre = at_centre + m
-    if view.wraps:
-        centre = centre - view.width * torch.floor(centre.detach() / view.width) * centre.new_tensor([1.0, 0.0])
-    return centre, torch.cat([d / 6**0.5, m[:, :, None]], -1) / share[:, :, None], depths
+    return at_centre + m, torch.cat([d / 6**0.5, m[:, :, None]], -1) / share[:, :, None], depths
 
 
 def _held(points: Tensor, view: View) -> Tensor:
@@ -81,10 +77,66 @@ def _held(points: Tensor, view: View) -> Tensor:
     return torch.cat([points[:, :2] * factor[:, None], z[:, None]], -1)
 
 
-def _azimuth_from(centre: Tensor, points: Tensor) -> Tensor:
-    """(N,) in -pi to pi: how far around the vertical axis points are from their centres."""
-    x, z, cx, cz = points[:, 0], points[:, 2], centre[:, 0], centre[:, 2]
-    return torch.atan2(x * cz - z * cx, x * cx + z * cz)
+@dataclass(frozen=True, eq=False)
+class Planes:
+    """Where M splats of a panorama are drawn: planes that touch the sphere around the camera in their directions.
+
+    Splats look there as in a pinhole that looks straight at them. A pixel of direction r is `focal (r east, r south) /
+    (r out)` away from a splat's centre; where r points away (`AHEAD`), it does not see the splat.
+
+    axes: (M, 3, 3), rows east, south and out in the camera. view: the panorama. focal: pixels of the plane per radian.
+    """
+
+    axes: Tensor
+    view: View
+    focal: float
+
+    def offsets_px(self, pixels: Tensor, index: Tensor, moves_px: Tensor | float = 0.0) -> Tensor:
+        """(P, M', 2) from the splats `index` (M',) to pixel centres (P, 2), infinite for those that a pixel cannot see.
+
+        As a plane rolls on by `moves_px` m, an offset q changes by -m - q (q m) / focal^2, to first order.
+        """
+        view = self.view
+        azimuth, latitude = (pixels[:, 0] - view.cx) / view.fx, (pixels[:, 1] - view.cy) / view.fy
+        level = torch.cos(latitude)
+        rays = torch.stack([level * torch.sin(azimuth), torch.sin(latitude), level * torch.cos(azimuth)], -1)
+        there = torch.einsum("pi,mji->pmj", rays, self.axes[index])
+        out = there[..., 2:]
+        ahead = out.detach() > AHEAD
+        offsets = self.focal * there[..., :2] / torch.where(ahead, out, 1.0)
+        along = (offsets * moves_px).sum(-1, keepdim=True) / self.focal**2
+        return torch.where(ahead, offsets - moves_px - along * offsets, math.inf)
+
+    def chosen(self, index: Tensor) -> Planes:
+        return Planes(self.axes[index], self.view, self.focal)
+
+    def moved(self, shifts_px: Tensor) -> Planes:
+        """With splats moved on their planes by (M, 2), to first order."""
+        east, south, out = self.axes.unbind(1)
+        x, y = (shifts_px / self.focal)[:, :, None].unbind(1)
+        return Planes(
+            torch.stack([east - x * out, south - y * out, out + x * east + y * south], 1), self.view, self.focal
+        )
+
+
+def on_planes(points: Tensor, axes: Tensor, view: View) -> tuple[Tensor, Tensor, Tensor, Planes]:
+    """`unscented` for a panorama, H (N, 2, 3) being on the splats' planes; and these.
+
+    One pixel of a plane is one of the finer of the panorama's two sides. East is constant along the way that a splat's
+    centre is differentiated: the plane rolls without turning, which keeps the gradient finite at the poles.
+    """
+    depths = points.norm(dim=-1)
+    out = points / depths[:, None]
+    x, y, z = out.detach().unbind(-1)
+    level = torch.hypot(x, z)
+    at_pole, safe = level < 1e-7, torch.clamp(level, min=_TINY)
+    sine, cosine = torch.where(at_pole, 0.0, x / safe), torch.where(at_pole, 1.0, z / safe)
+    east = torch.stack([cosine, torch.zeros_like(y), -sine], -1)
+    south = torch.stack([-y * sine, level, -y * cosine], -1)
+    rolled = [a - (a * out).sum(-1, keepdim=True) * out.detach() for a in (east, south)]
+    planes = Planes(torch.stack([*rolled, out], 1), view, max(view.fx, view.fy))
+    half = planes.focal * planes.axes[:, :2] @ axes / depths[:, None, None]
+    return project_points(points, view), half, depths, planes
 
 
 def order_by(points: Tensor, depths: Tensor, view: View) -> Tensor:
@@ -132,9 +184,3 @@ def _fisheye(x: Tensor, y: Tensor, z: Tensor, view: View) -> tuple[Tensor, Tenso
     s = torch.clamp(angle, max=view.limits[1]) ** 2
     stretch = angle * (1 + s * (k1 + s * (k2 + s * (k3 + s * k4)))) / r
     return x * stretch, y * stretch
-
-
-def turns_px(x_px: Tensor, means_x: Tensor, period_px: float) -> Tensor:
-    """What to add to splats' centres (M,) for pixels (P, 1) of a picture that wraps around: whole widths, (P, M)."""
-    middle = torch.floor(x_px / WRAP_STRIP_PX) * WRAP_STRIP_PX + WRAP_STRIP_PX / 2
-    return period_px * torch.floor((middle - means_x) / period_px + 0.5)

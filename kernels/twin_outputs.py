@@ -21,8 +21,7 @@ def weights(pixels: Tensor, seen: twin.Projected, index: Tensor) -> tuple[Tensor
 
     `twin.blend` of one-hot features, so that it is the same walk: memory grows with P M^2.
     """
-    chosen = (seen.means_px[index], seen.conics[index], seen.opacities[index])
-    w, _ = twin.blend(pixels, *chosen, torch.eye(len(index)).to(pixels), seen.period_px)
+    w, _ = twin.blend_at(seen, pixels, index, torch.eye(len(index)).to(pixels))
     return w, 1.0 - torch.cumsum(w, -1)
 
 
@@ -48,8 +47,7 @@ def render_features(seen: twin.Projected, view: View, features: Tensor) -> Tenso
     def work(pixels: Tensor, index: Tensor) -> Tensor:
         if not len(index):
             return pixels.new_zeros(len(pixels), features.shape[1])
-        chosen = (seen.means_px[index], seen.conics[index], seen.opacities[index])
-        return twin.blend(pixels, *chosen, features[seen.index[index]], seen.period_px)[0]
+        return twin.blend_at(seen, pixels, index, features[seen.index[index]])[0]
 
     return _by_tiles(view, seen, work)
 
@@ -83,14 +81,14 @@ def absolute_pulls(seen: twin.Projected, view: View, count: int, background: Ten
 
     def work(pixels: Tensor, index: Tensor) -> Tensor:
         if len(index):
-            own = seen.means_px[index].detach().expand(len(pixels), len(index), 2).clone().requires_grad_()
+            moves = torch.zeros(len(pixels), len(index), 2).to(pixels).requires_grad_()
             conics, opacities, colors = (v[index].detach() for v in (seen.conics, seen.opacities, seen.colors))
             x, y = pixels.long().unbind(-1)
             with torch.enable_grad():
-                rgb, left = twin.blend(pixels, own, conics, opacities, colors, seen.period_px)
+                rgb, left = twin.blend(seen.offsets_px(pixels, index, moves), conics, opacities, colors)
                 pulled = ((rgb + left[:, None] * background.to(rgb)) * d_rgb.to(rgb)[y, x]).sum()
-            (d_own,) = torch.autograd.grad(pulled, own)
-            found[seen.index[index]] += d_own.abs().sum(0)
+            (d_moves,) = torch.autograd.grad(pulled, moves)
+            found[seen.index[index]] += d_moves.abs().sum(0)
         return pixels[:, 0]
 
     with torch.no_grad():

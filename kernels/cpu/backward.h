@@ -39,18 +39,15 @@ struct GradientCanvas {
   }
 };
 
-// A splat's sums over the tile, see GradientSum. The x moments need no work per row: x is constant down a lane. Nor do
-// the y moments need y: adding up the running sum of e, and that once more, weighs e by the number m = 1, 2, ... of rows
-// from it to the last one, and by m (m + 1) / 2; y is linear in m.
+// A splat's sums over the tile, see GradientSum.
 // Absolute: also those of AbsGS (Ye et al. 2024, eq. 5): what each pixel pulls at the centre, without its sign.
-template <bool Depth, bool Absolute>
-[[gnu::always_inline]] inline void gather_gradient(GradientCanvas<Depth>& canvas, const Tile& tile, const Record& r,
+template <bool Depth, bool Absolute, class T>
+[[gnu::always_inline]] inline void gather_gradient(GradientCanvas<Depth>& canvas, const T& tile, const Record& r,
                                                    float depth, const Start& start, std::uint32_t mask, float* totals) {
   const Floats red = all(r.color[0]), green = all(r.color[1]), blue = all(r.color[2]);
-  Floats e0 = zeros(), e1 = zeros(), e2 = zeros();
+  auto moments = moments_of(r, tile);
   Floats d_red = zeros(), d_green = zeros(), d_blue = zeros(), d_depth = zeros(), abs_x = zeros(), abs_y = zeros();
-  const Floats dx = column_dx(r, tile), dy = column_dy(r, tile);
-  walk_down(r, tile, start, mask, [&](int row, Floats raw) __attribute__((always_inline)) {
+  walk_down(r, tile, start, mask, [&](auto row, Floats raw) __attribute__((always_inline)) {
     auto& pixels = canvas.rows[row];
     const Floats before = load(pixels.left), rest = load(pixels.behind);
     const float(*g)[kWidth] = pixels.gradient;
@@ -64,49 +61,44 @@ template <bool Depth, bool Absolute>
     store(pixels.behind, rest - weight * value);
     const Mask moves = both(takes, greater(all(kMaxAlpha), raw));   // at kMaxAlpha only the colour does
     const Floats e = keep(moves, alpha * (before * value - rest) * reciprocal(1.f - alpha));
-    e0 = e0 + e;
-    e1 = e1 + e0;
-    e2 = e2 + e1;
+    moments.add(row, e);
     d_red = d_red + weight * g0;
     d_green = d_green + weight * g1;
     d_blue = d_blue + weight * g2;
     if constexpr (Depth) d_depth = d_depth + weight * load(g[3]);
     if constexpr (Absolute) {
-      const Floats y = dy + static_cast<float>(row * kRowHeight);
-      abs_x = abs_x + absolute(e * (2.f * r.xx * dx + r.xy * y));
-      abs_y = abs_y + absolute(e * (r.xy * dx + 2.f * r.yy * y));
+      Floats x, y;
+      moments.pull(row, &x, &y);
+      abs_x = abs_x + absolute(e * x);
+      abs_y = abs_y + absolute(e * y);
     }
   });
-  constexpr float h = static_cast<float>(kRowHeight);
-  const int after = 32 - __builtin_clz(mask);   // the row after the last: y = its y - h m
-  const Floats y = dy + static_cast<float>(after * kRowHeight);
-  const Floats hm = h * e1, hm_hm = h * h * (2.f * e2 - e1);
-  const Floats ex = e0 * dx, ey = y * e0 - hm, eyy = y * (ey - hm) + hm_hm;
-  const Floats eight[8] = {e0, ex, ey, ex * dx, ey * dx, eyy, d_red, d_green};
+  Floats eight[8];
+  moments.put(mask, eight);
+  eight[kRed] = d_red, eight[kGreen] = d_green;
   add_sums_of_eight(eight, totals);
   totals[kBlue] += sum(d_blue);
   if constexpr (Depth) totals[kDepth] += sum(d_depth);
   if constexpr (Absolute) {
-    totals[kAbsX] += sum(abs_x) / kLog2E;
-    totals[kAbsY] += sum(abs_y) / kLog2E;
+    totals[kAbsX] += sum(abs_x);
+    totals[kAbsY] += sum(abs_y);
   }
 }
 
-template <bool Depth, bool Absolute, bool Wraps>
-[[gnu::noinline]] void gather_walks(const Workspace& ws, const Tile& tile, const Walks& walks,   // see blend_walks
+template <bool Depth, bool Absolute, class T>
+[[gnu::noinline]] void gather_walks(const Workspace& ws, const T& tile, const Walks& walks,   // see blend_walks
                                     GradientCanvas<Depth>& canvas, GradientSlot& slot) {
   for (int k = 0; k < walks.count; ++k) {
     const std::uint32_t splat = ws.list[walks.at[k]];
     slot.touched[splat] = 1;
-    gather_gradient<Depth, Absolute>(canvas, tile, seen_from<Wraps>(tile, ws.records[splat], ws.camera.width),
-                                     Depth ? ws.depths[splat] : 0.f, walks.starts[k], walks.masks[k],
-                                     &slot.sums[static_cast<std::size_t>(splat) * kGradientSums]);
+    gather_gradient<Depth, Absolute>(canvas, tile, ws.records[splat], Depth ? ws.depths[splat] : 0.f,
+                                     walks.starts[k], walks.masks[k], &slot.sums[static_cast<std::size_t>(splat) * kGradientSums]);
   }
 }
 
-template <bool Depth, bool Absolute, bool Wraps>
+template <bool Depth, bool Absolute, class T>
 void unblend_tile(const Workspace& ws, int number, GradientSlot& slot) {
-  const Tile tile(number, ws.tiles_x, ws.camera);
+  const T tile = tile_of<T>(ws, number);
   GradientCanvas<Depth> canvas(ws, tile);
   const std::uint32_t end = ws.ends[number];
   for (std::uint32_t at = ws.offsets[number]; at < end;) {
@@ -117,8 +109,8 @@ void unblend_tile(const Workspace& ws, int number, GradientSlot& slot) {
       prefetch(&slot.sums[soon * kGradientSums]);
       walks.add(at, ws.row_masks[at]);
     }
-    walks.prepare<Wraps>(ws, tile);
-    gather_walks<Depth, Absolute, Wraps>(ws, tile, walks, canvas, slot);
+    walks.prepare(ws, tile);
+    gather_walks<Depth, Absolute>(ws, tile, walks, canvas, slot);
   }
 }
 
@@ -146,12 +138,12 @@ inline void fit_slots(Workspace& ws, int slots, int splat_count) {
 
 // Fills the slots. Each thread adds into a slot of its own; deterministic, the slots belong to stretches of tiles, and
 // whoever works on them, the same numbers are added in the same order.
-template <bool Wraps>
+template <class T>
 inline void backward_through(Workspace& ws, Pool& pool, int splat_count, bool with_depth, bool absolute, bool deterministic) {
   const int tiles = ws.tiles_x * ws.tiles_y;
   fit_slots(ws, deterministic ? kFixedSlots : pool.threads(), splat_count);
-  const auto unblend = with_depth ? (absolute ? unblend_tile<true, true, Wraps> : unblend_tile<true, false, Wraps>)
-                                  : (absolute ? unblend_tile<false, true, Wraps> : unblend_tile<false, false, Wraps>);
+  const auto unblend = with_depth ? (absolute ? unblend_tile<true, true, T> : unblend_tile<true, false, T>)
+                                  : (absolute ? unblend_tile<false, true, T> : unblend_tile<false, false, T>);
   const auto work = [&](int from, int to, GradientSlot& slot) {
     for (int t = from; t < to; ++t) unblend(ws, t, slot);
   };
@@ -167,7 +159,7 @@ inline void backward_through(Workspace& ws, Pool& pool, int splat_count, bool wi
 }
 
 inline void backward(Workspace& ws, Pool& pool, int splat_count, bool with_depth, bool absolute, bool deterministic) {
-  const auto go = ws.camera.lens == Lens::kEquirectangular ? backward_through<true> : backward_through<false>;
+  const auto go = is_around(ws) ? backward_through<AroundTile> : backward_through<Tile>;
   go(ws, pool, splat_count, with_depth, absolute, deterministic);
 }
 

@@ -3,7 +3,7 @@
 #include "level.h"
 #include "pool.h"
 #include "workspace.h"
-#include "column.h"
+#include "rays.h"
 
 namespace diorama::DIORAMA_LEVEL {
 
@@ -68,28 +68,46 @@ inline void add_wrapped_span(const Workspace& ws, std::uint32_t splat, int row, 
   add_span(ws, splat, row, first, last_tile, out, changes);
 }
 
-// Appends a splat's spans. In a picture that wraps around, nothing further than half of it from the splat is its.
-template <bool Wraps>
+// Appends a splat's spans.
 inline void find_spans(const Workspace& ws, std::uint32_t splat, SpanList& out, std::uint32_t* changes) {
   const Record& r = ws.records[splat];
   const float inv_height = 1.f / kTileHeight;
   const int first_row = most(0, static_cast<int>((r.mean_y - r.extent_y) * inv_height) - 1);
   const int last_row = least(ws.tiles_y - 1, static_cast<int>((r.mean_y + r.extent_y) * inv_height));
-  out.spans.extend(out.count + (Wraps ? 2 : 1) * static_cast<std::size_t>(ws.tiles_y) + 1, out.count);
-  const float width = static_cast<float>(ws.camera.width);
-  const float reach = .5f * width + kTileWidth;   // which period is nearest is decided per kWrapStrip
-  const Limits limits = Wraps ? Limits{r.mean_x - reach, r.mean_x + reach} : Limits{0.f, width - 1.f};
+  out.spans.extend(out.count + static_cast<std::size_t>(ws.tiles_y) + 1, out.count);
+  const Limits limits = {0.f, static_cast<float>(ws.camera.width) - 1.f};
   alignas(64) int low[kWidth], high[kWidth];
   for (int base = first_row; base <= last_row; base += kWidth) {
     const Floats rows = lane_numbers() + static_cast<float>(base);
     columns_in_tile_rows(Ellipses(r), rows, limits, ws.tight_tiles, low, high);
-    for (int j = 0; j < kWidth && base + j <= last_row; ++j) {
-      if (high[j] < low[j]) continue;
-      if constexpr (Wraps)
-        add_wrapped_span(ws, splat, base + j, low[j], high[j], out, changes);
-      else
-        add_span(ws, splat, base + j, low[j] / kTileWidth, high[j] / kTileWidth, out, changes);
-    }
+    for (int j = 0; j < kWidth && base + j <= last_row; ++j)
+      if (high[j] >= low[j]) add_span(ws, splat, base + j, low[j] / kTileWidth, high[j] / kTileWidth, out, changes);
+  }
+}
+
+// The same for up to kWidth splats of a panorama: the columns and lines that the boxes around their ellipses span.
+inline void find_spans_around(const Workspace& ws, const std::uint32_t* ids, int count, SpanList& out,
+                              std::uint32_t* changes) {
+  Floats fields[16];
+  fields_of_lines([&](int l) { return &ws.records[ids[l]].mean_x; }, fields);
+  const Camera& c = ws.camera;
+  const Box box(fields);
+  const float width = static_cast<float>(c.width);
+  const Floats turn = choose(box.clear, c.fx * angle_of(box.reach_a, box.least_level) + kLineSlack, all(width));
+  const Floats left = fields[kAtMeanX] - .5f - turn, right = fields[kAtMeanX] - .5f + turn;
+  const Floats top = c.fy * box.top(-box.reach_b, zeros(), box.reach_a) + (c.cy - .5f - kLineSlack);
+  const Floats bottom = c.fy * box.bottom(box.reach_b, zeros(), box.reach_a) + (c.cy - .5f + kLineSlack);
+  const Floats none = zeros(), lines = all(static_cast<float>(c.height - 1));
+  alignas(64) int low[kWidth], high[kWidth], first[kWidth], last[kWidth];
+  store_ints(low, to_ints(ceil(left)));
+  store_ints(high, to_ints(floor(right)));
+  store_ints(first, to_ints(clamp(ceil(top), none, lines)));
+  store_ints(last, to_ints(clamp(floor(bottom), none, lines)));
+  for (int l = 0; l < count; ++l) {
+    if (high[l] < low[l]) continue;
+    const int first_row = first[l] / kTileHeight, last_row = last[l] / kTileHeight;
+    out.spans.extend(out.count + 2 * static_cast<std::size_t>(last_row - first_row + 1), out.count);
+    for (int row = first_row; row <= last_row; ++row) add_wrapped_span(ws, ids[l], row, low[l], high[l], out, changes);
   }
 }
 
@@ -117,7 +135,7 @@ inline void find_spans_of_some(const Workspace& ws, const std::uint32_t* ids, in
   out.spans.extend(out.count + kRowsAtOnce * kWidth, out.count);
   for (int l = 0; l < count; ++l) {
     if (last_row[l] - first_row[l] >= kRowsAtOnce) {
-      find_spans<false>(ws, ids[l], out, changes);
+      find_spans(ws, ids[l], out, changes);
       out.spans.extend(out.count + kRowsAtOnce * kWidth, out.count);
       continue;
     }
@@ -166,12 +184,11 @@ void bin(Workspace& ws, Pool& pool) {
     spans.count = 0;
     const int end = least(n, (part + 1) * per_part);
     std::uint32_t* changes = &ws.counts[part * marks];
-    const bool wraps = ws.camera.lens == Lens::kEquirectangular;
+    const auto find = is_around(ws) ? find_spans_around : find_spans_of_some;
     for (int i = part * per_part; i < end; i += kWidth) {
       const int count = least(kWidth, end - i);
       for (int l = 0; l < kWidth; ++l) prefetch(&ws.records[ws.ids[i + kWidth + l]]);
-      if (!wraps) find_spans_of_some(ws, &ws.ids[i], count, spans, changes);
-      for (int l = 0; wraps && l < count; ++l) find_spans<true>(ws, ws.ids[i + l], spans, changes);
+      find(ws, &ws.ids[i], count, spans, changes);
     }
   });
   place_parts(ws, parts);

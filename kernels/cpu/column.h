@@ -79,4 +79,39 @@ template <class Visit>
   walk_down(r, tile, start, mask, visit);
 }
 
+// Moments of e = d loss / d log alpha over a splat's pixels in a tile. The x moments need no work per row: x is constant
+// down a lane. Nor do the y moments need y: adding up the running sum of e, and that once more, weighs e by the number
+// m = 1, 2, ... of rows from it to the last one, and by m (m + 1) / 2; y is linear in m.
+class Moments {
+ public:
+  Moments(const Record& r, const Tile& tile) : r_(r), dx_(column_dx(r, tile)), dy_(column_dy(r, tile)) {}
+  // For every row from the first to the last of the mask.
+  [[gnu::always_inline]] void add(int, Floats e) {
+    e0_ = e0_ + e;
+    e1_ = e1_ + e0_;
+    e2_ = e2_ + e1_;
+  }
+  // d log alpha / d centre in pixels.
+  [[gnu::always_inline]] void pull(int row, Floats* x, Floats* y) const {
+    const Floats dy = dy_ + static_cast<float>(row * kRowHeight);
+    *x = (-1.f / kLog2E) * (2.f * r_.xx * dx_ + r_.xy * dy);
+    *y = (-1.f / kLog2E) * (r_.xy * dx_ + 2.f * r_.yy * dy);
+  }
+  // kE to kEyy of GradientSum.
+  [[gnu::always_inline]] void put(std::uint32_t mask, Floats* six) const {
+    constexpr float h = static_cast<float>(kRowHeight);
+    const int after = 32 - __builtin_clz(mask);   // the row after the last: y = its y - h m
+    const Floats y = dy_ + static_cast<float>(after * kRowHeight);
+    const Floats hm = h * e1_, hm_hm = h * h * (2.f * e2_ - e1_);
+    six[kE] = e0_, six[kEx] = e0_ * dx_, six[kEy] = y * e0_ - hm;
+    six[kExx] = six[kEx] * dx_, six[kExy] = six[kEy] * dx_, six[kEyy] = y * (six[kEy] - hm) + hm_hm;
+  }
+
+ private:
+  const Record& r_;
+  const Floats dx_, dy_;
+  Floats e0_ = zeros(), e1_ = zeros(), e2_ = zeros();
+};
+inline Moments moments_of(const Record& r, const Tile& tile) { return {r, tile}; }
+
 }  // namespace diorama::DIORAMA_LEVEL

@@ -23,14 +23,14 @@ inline float largest_lane(Floats v) {
 }
 
 // `map`: (a plane) what a pixel counts for, null for 1 each; pixels of 0 are passed over but take their light.
-inline void weigh_tile(const Workspace& ws, int number, const float* map, GradientSlot& slot) {
-  const Tile tile(number, ws.tiles_x, ws.camera);
+template <class T>
+void weigh_tile(const Workspace& ws, int number, const T& tile, const float* map, GradientSlot& slot) {
   Light light(tile);
   alignas(64) float counts_for[kRows][kWidth];
   for (int row = 0; row < kRows; ++row)
     store(counts_for[row], map ? get_row(tile, ws.layout, row, map) : all(1.f));
   for_each_shown(ws, number, [&](std::uint32_t splat, std::uint32_t mask) {
-    const Record record = seen_from(tile, ws.records[splat], ws.camera);
+    const Record& record = ws.records[splat];
     Floats total = zeros(), most = zeros();
     int pixels = 0;
     walk_down(record, tile, mask, [&](int row, Floats raw) __attribute__((always_inline)) {
@@ -71,7 +71,8 @@ void contribution(Workspace& ws, Pool& pool, int splat_count, const float* map, 
   int cuts[kFixedSlots + 1];
   cut_by_pairs(ws, kFixedSlots, cuts);
   pool.run(kFixedSlots, [&](int slot, int) {
-    for (int t = cuts[slot]; t < cuts[slot + 1]; ++t) weigh_tile(ws, t, map, ws.slots[slot]);
+    for (int t = cuts[slot]; t < cuts[slot + 1]; ++t)
+      on_tile(ws, t, [&](const auto& tile) { weigh_tile(ws, t, tile, map, ws.slots[slot]); });
   });
   pool.run((splat_count + kSplatsPerTask - 1) / kSplatsPerTask, [&](int task, int) {
     const int end = least(splat_count, (task + 1) * kSplatsPerTask);
@@ -80,24 +81,26 @@ void contribution(Workspace& ws, Pool& pool, int splat_count, const float* map, 
 }
 
 // The depth of the splat behind which half of a pixel's light or less is left, 0 where none is.
+template <class T>
+void find_median(Workspace& ws, int number, const T& tile, float* plane) {
+  Light light(tile);
+  alignas(64) float median[kRows][kWidth];
+  __builtin_memset(median, 0, sizeof median);
+  for_each_shown(ws, number, [&](std::uint32_t splat, std::uint32_t mask) {
+    const Floats depth = all(ws.depths[splat]);
+    walk_down(ws.records[splat], tile, mask, [&](int row, Floats raw) __attribute__((always_inline)) {
+      const Mask open = greater(load(light.left[row]), all(.5f));
+      take(light.left[row], raw);
+      const Mask crosses = both(open, at_least(all(.5f), load(light.left[row])));
+      store(median[row], choose(crosses, depth, load(median[row])));
+    });
+  });
+  for (int row = 0; row * kRowHeight < tile.height; ++row) put_row(tile, ws.layout, row, load(median[row]), plane);
+}
+
 void median_depth(Workspace& ws, Pool& pool, float* plane) {
   pool.run(ws.tiles_x * ws.tiles_y, [&](int number, int) {
-    const Tile tile(number, ws.tiles_x, ws.camera);
-    Light light(tile);
-    alignas(64) float median[kRows][kWidth];
-    __builtin_memset(median, 0, sizeof median);
-    for_each_shown(ws, number, [&](std::uint32_t splat, std::uint32_t mask) {
-      const Record record = seen_from(tile, ws.records[splat], ws.camera);
-      const Floats depth = all(ws.depths[splat]);
-      walk_down(record, tile, mask, [&](int row, Floats raw) __attribute__((always_inline)) {
-        const Mask open = greater(load(light.left[row]), all(.5f));
-        take(light.left[row], raw);
-        const Mask crosses = both(open, at_least(all(.5f), load(light.left[row])));
-        store(median[row], choose(crosses, depth, load(median[row])));
-      });
-    });
-    for (int row = 0; row * kRowHeight < tile.height; ++row)
-      put_row(tile, ws.layout, row, load(median[row]), plane);
+    on_tile(ws, number, [&](const auto& tile) { find_median(ws, number, tile, plane); });
   });
 }
 

@@ -2,7 +2,7 @@
 #pragma once
 #include "pool.h"
 #include "workspace.h"
-#include "column.h"
+#include "rays.h"
 
 namespace diorama::DIORAMA_LEVEL {
 
@@ -34,23 +34,6 @@ struct Canvas {
   }
 };
 
-// A splat as a tile sees it; one of a picture that wraps around is moved to where the tile is nearest.
-template <bool Wraps>
-inline decltype(auto) seen_from(const Tile& tile, const Record& r, int picture_width) {
-  if constexpr (Wraps) {
-    Record seen = r;
-    seen.mean_x += tile.turn(r.mean_x, static_cast<float>(picture_width));
-    return seen;
-  } else {
-    return (r);   // a reference
-  }
-}
-
-// The same, for callers that are not compiled for both kinds of picture.
-inline Record seen_from(const Tile& tile, const Record& r, const Camera& camera) {
-  return camera.lens == Lens::kEquirectangular ? seen_from<true>(tile, r, camera.width) : r;
-}
-
 // Up to kSplatsAtOnce splats of a tile's list that have rows in it, ready to be walked down.
 constexpr int kSplatsAtOnce = 16;
 struct Walks {
@@ -64,21 +47,18 @@ struct Walks {
     masks[count] = mask;
     count += mask != 0;
   }
-  template <bool Wraps>
   [[gnu::noinline]] void prepare(const Workspace& ws, const Tile& tile) {
     for (int k = 0; k < count; ++k)
-      starts[k].set(seen_from<Wraps>(tile, ws.records[ws.list[at[k]]], ws.camera.width), tile,
-                    __builtin_ctz(masks[k]));
+      starts[k].set(ws.records[ws.list[at[k]]], tile, __builtin_ctz(masks[k]));
   }
+  void prepare(const Workspace&, const AroundTile&) {}   // every pixel takes its exponential
 };
 
 // The rows of the tile in which each of kWidth splats has pixels: columns_per_tile_row (bin.h) with x and y exchanged.
-template <bool Wraps>
 inline void rows_of_splats(const Workspace& ws, std::uint32_t place, const Tile& tile, int* low, int* high) {
   Floats fields[16];
   fields_of_lines([&](int l) { return &ws.records[ws.list[place + l]].mean_x; }, fields);
-  Floats mean_x = fields[kAtMeanX];
-  if constexpr (Wraps) mean_x = mean_x + tile.turn(mean_x, static_cast<float>(ws.camera.width));
+  const Floats mean_x = fields[kAtMeanX];
   const Floats mean_y = fields[kAtMeanY];
   const Floats extent_x = fields[kAtExtentX], extent_y = fields[kAtExtentY];
   const Floats slope_x = fields[kAtSlopeX];
@@ -102,8 +82,8 @@ inline void rows_of_splats(const Workspace& ws, std::uint32_t place, const Tile&
 }
 
 // Blends one splat into the rows of `mask`; returns the rows where a pixel took of it.
-template <bool Depth>
-[[gnu::always_inline]] inline std::uint32_t blend(Canvas<Depth>& canvas, const Tile& tile, const Record& r, float depth,
+template <bool Depth, class T>
+[[gnu::always_inline]] inline std::uint32_t blend(Canvas<Depth>& canvas, const T& tile, const Record& r, float depth,
                                                   const Start& start, std::uint32_t mask) {
   const Floats red = all(r.color[0]), green = all(r.color[1]), blue = all(r.color[2]);
   std::uint32_t touched = 0;
@@ -161,18 +141,18 @@ inline void finish(Workspace& ws, const Tile& tile, const Canvas<Depth>& canvas,
 }
 
 // A function of its own, so that the loop over rows has all registers to itself: inlined, GCC keeps alpha on the stack.
-template <bool Depth, bool Wraps>
-[[gnu::noinline]] void blend_walks(Workspace& ws, const Tile& tile, const Walks& walks, Canvas<Depth>& canvas) {
+template <bool Depth, class T>
+[[gnu::noinline]] void blend_walks(Workspace& ws, const T& tile, const Walks& walks, Canvas<Depth>& canvas) {
   for (int k = 0; k < walks.count; ++k) {
     const std::uint32_t place = walks.at[k], splat = ws.list[place];
-    ws.row_masks[place] = blend<Depth>(canvas, tile, seen_from<Wraps>(tile, ws.records[splat], ws.camera.width),
-                                       Depth ? ws.depths[splat] : 0.f, walks.starts[k], walks.masks[k]);
+    ws.row_masks[place] = blend<Depth>(canvas, tile, ws.records[splat], Depth ? ws.depths[splat] : 0.f,
+                                       walks.starts[k], walks.masks[k]);
   }
 }
 
-template <bool Depth, bool Wraps>
+template <bool Depth, class T>
 void draw_tile(Workspace& ws, int number, const float* background, const float* kept) {
-  const Tile tile(number, ws.tiles_x, ws.camera);
+  const T tile = tile_of<T>(ws, number);
   Canvas<Depth> canvas(tile);
   std::uint32_t at = ws.offsets[number];
   const std::uint32_t end = ws.offsets[number + 1];
@@ -180,14 +160,14 @@ void draw_tile(Workspace& ws, int number, const float* background, const float* 
   for (; at < end && canvas.open; at += kSplatsAtOnce) {
     const int n = least(kSplatsAtOnce, static_cast<int>(end - at));
     for (int j = 0; j < kSplatsAtOnce; ++j) prefetch(&ws.records[ws.list[at + kSplatsAtOnce + j]]);
-    for (int j = 0; j < n; j += kWidth) rows_of_splats<Wraps>(ws, at + j, tile, low + j, high + j);
+    for (int j = 0; j < n; j += kWidth) rows_of_splats(ws, at + j, tile, low + j, high + j);
     Walks walks;
     for (int j = 0; j < n; ++j) {
       walks.add(at + j, row_bits(low[j], high[j]) & canvas.open);
       ws.row_masks[at + j] = 0;
     }
-    walks.prepare<Wraps>(ws, tile);
-    blend_walks<Depth, Wraps>(ws, tile, walks, canvas);
+    walks.prepare(ws, tile);
+    blend_walks<Depth>(ws, tile, walks, canvas);
     canvas.close_full_rows();   // once per chunk
   }
   ws.ends[number] = at < end ? at : end;
@@ -196,9 +176,8 @@ void draw_tile(Workspace& ws, int number, const float* background, const float* 
 
 inline void forward(Workspace& ws, Pool& pool, bool with_depth, const float* background, const float* kept) {
   const int tiles = ws.tiles_x * ws.tiles_y;
-  const auto draw = ws.camera.lens == Lens::kEquirectangular
-                        ? (with_depth ? draw_tile<true, true> : draw_tile<false, true>)
-                        : (with_depth ? draw_tile<true, false> : draw_tile<false, false>);
+  const auto draw = is_around(ws) ? (with_depth ? draw_tile<true, AroundTile> : draw_tile<false, AroundTile>)
+                                  : (with_depth ? draw_tile<true, Tile> : draw_tile<false, Tile>);
   pool.run((tiles + kTilesPerTask - 1) / kTilesPerTask, [&](int task, int) {
     const int end = least(tiles, (task + 1) * kTilesPerTask);
     for (int t = task * kTilesPerTask; t < end; ++t) draw(ws, t, background, kept);

@@ -70,18 +70,28 @@ struct Sight {
   Floats direction[3], inv_distance; // unit, from the camera to the splat in the world
 };
 
-struct Geometry : Sight {            // of a pinhole
+struct Flat : Sight {                // through a linear map
+  Floats row_x[3], row_y[3];         // Jacobian * axes; the picture's covariance is their Gram matrix
+  Floats cross[3];                   // row_x x row_y
+};
+
+struct Geometry : Flat {             // of a pinhole
   Floats inv_z;
   Floats u, v, u_held, v_held;       // x/z, y/z, and both held within the picture and its margin
   Floats j00, j11, j02, j12;         // Jacobian of pixels by camera coordinates
-  Floats row_x[3], row_y[3];         // Jacobian * axes; the picture's covariance is their Gram matrix
-  Floats cross[3];                   // row_x x row_y
 };
 
 // d loss / d (centre in pixels, covariance xx, xy counted once, yy).
 struct EllipseGradient {
   Floats px, py, xx, xy, yy;
 };
+
+// d^T conic d at which alpha is kMinAlpha; at most 0 where it never is.
+inline Floats reach_of(Floats log2_opacity) {
+  constexpr float kLog2MinAlpha = -7.99435344f;
+  return (2.f / kLog2E) * (log2_opacity - kLog2MinAlpha);
+}
+inline Floats wider(Floats reach) { return reach * 1.0002f + 1e-4f; }   // ellipses are searched a little beyond their rims
 
 inline void splat_rotation(const Sight& g, Floats* r) {
   r[0] = 1.f - 2.f * (g.qy * g.qy + g.qz * g.qz);
@@ -152,17 +162,8 @@ inline void see(const Eye&, Geometry& g) {
   g.v = g.y * g.inv_z;
 }
 
-inline void flatten(const Eye& eye, Geometry& g) {
-  g.u_held = clamp(g.u, all(eye.u_low), all(eye.u_high));
-  g.v_held = clamp(g.v, all(eye.v_low), all(eye.v_high));
-  g.j00 = eye.fx * g.inv_z;
-  g.j11 = eye.fy * g.inv_z;
-  g.j02 = -g.j00 * g.u_held;
-  g.j12 = -g.j11 * g.v_held;
-  for (int k = 0; k < 3; ++k) {
-    g.row_x[k] = g.j00 * g.axes[k] + g.j02 * g.axes[6 + k];
-    g.row_y[k] = g.j11 * g.axes[3 + k] + g.j12 * g.axes[6 + k];
-  }
+// The covariance from the rows.
+inline void multiply_rows(Flat& g) {
   const Floats *a = g.row_x, *b = g.row_y;
   const Floats aa = a[0] * a[0] + a[1] * a[1] + a[2] * a[2], bb = b[0] * b[0] + b[1] * b[1] + b[2] * b[2];
   g.xy = a[0] * b[0] + a[1] * b[1] + a[2] * b[2];
@@ -175,6 +176,20 @@ inline void flatten(const Eye& eye, Geometry& g) {
   c[2] = a[0] * b[1] - a[1] * b[0];
   g.sharp_det = c[0] * c[0] + c[1] * c[1] + c[2] * c[2];
   g.det = g.sharp_det + g.low_pass * (aa + bb) + g.low_pass * g.low_pass;
+}
+
+inline void flatten(const Eye& eye, Geometry& g) {
+  g.u_held = clamp(g.u, all(eye.u_low), all(eye.u_high));
+  g.v_held = clamp(g.v, all(eye.v_low), all(eye.v_high));
+  g.j00 = eye.fx * g.inv_z;
+  g.j11 = eye.fy * g.inv_z;
+  g.j02 = -g.j00 * g.u_held;
+  g.j12 = -g.j11 * g.v_held;
+  for (int k = 0; k < 3; ++k) {
+    g.row_x[k] = g.j00 * g.axes[k] + g.j02 * g.axes[6 + k];
+    g.row_y[k] = g.j11 * g.axes[3 + k] + g.j12 * g.axes[6 + k];
+  }
+  multiply_rows(g);
   g.px = g.j00 * g.x + eye.cx;
   g.py = g.j11 * g.y + eye.cy;
 }
@@ -186,7 +201,7 @@ inline void invert_covariance(Sight& g) {
   g.conic_yy = g.xx * g.inv_det;
 }
 
-// Seen is Geometry, or another lens's LensGeometry (unscented.h).
+// Seen is Geometry, or another lens's LensGeometry (unscented.h) or SphereGeometry (sphere.h).
 template <class Seen>
 inline Seen look_at(const Parameters& p, const Eye& eye) {
   Seen g;

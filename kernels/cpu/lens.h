@@ -165,19 +165,6 @@ struct Optics<Lens::kEquirectangular> : AllRound {
     const Floats level = square_root(p.x * p.x + p.z * p.z);
     return {eye.fx * angle_of(p.x, p.z), eye.fy * angle_of(p.y, level)};
   }
-  // The azimuth is taken from the centre's, so that no seam comes between.
-  static Pixel offset(const Eye& eye, Point c, Pixel at_centre, Point p) {
-    const Floats level = square_root(p.x * p.x + p.z * p.z);
-    const Floats turn = angle_of(p.x * c.z - p.z * c.x, p.x * c.x + p.z * c.z);
-    return {eye.fx * turn, eye.fy * angle_of(p.y, level) - at_centre.y};
-  }
-  static Jacobian jacobian(const Eye& eye, Point p) {
-    const Floats level2 = p.x * p.x + p.z * p.z + kTiny, inv_level2 = 1.f / level2;
-    const Floats inv_d2 = 1.f / (level2 + p.y * p.y);
-    const Floats level = square_root(level2), down = -p.y * inv_d2 / level;
-    return {{eye.fx * p.z * inv_level2, zeros(), -eye.fx * p.x * inv_level2},
-            {eye.fy * p.x * down, eye.fy * level * inv_d2, eye.fy * p.z * down}};
-  }
 };
 
 }  // namespace diorama::DIORAMA_LEVEL

@@ -2,18 +2,13 @@
 #pragma once
 #include "pool.h"
 #include "workspace.h"
+#include "sphere.h"
 #include "unscented.h"
 #include "tile.h"
 
 namespace diorama::DIORAMA_LEVEL {
 
 constexpr int kGroups = kLanes / kWidth;   // registers per block
-
-// d^T conic d at which alpha is kMinAlpha; at most 0 where it never is.
-inline Floats reach_of(Floats log2_opacity) {
-  constexpr float kLog2MinAlpha = -7.99435344f;
-  return (2.f / kLog2E) * (log2_opacity - kLog2MinAlpha);
-}
 
 template <Lens L>
 struct GeometryOf {
@@ -23,6 +18,32 @@ template <>
 struct GeometryOf<Lens::kPinhole> {
   using Type = Geometry;
 };
+template <>
+struct GeometryOf<Lens::kEquirectangular> {
+  using Type = SphereGeometry;
+};
+
+// What a Record says about an ellipse's shape, at the places of its fields.
+inline void shape_fields(const Sight& g, const Eye&, Floats reach, Floats* fields) {
+  constexpr float kH2 = static_cast<float>(kRowHeight * kRowHeight);
+  const Floats rim = wider(reach);
+  fields[kAtXx] = (-.5f * kLog2E) * g.conic_xx, fields[kAtXy] = -kLog2E * g.conic_xy, fields[kAtYy] = (-.5f * kLog2E) * g.conic_yy;
+  fields[kAtExtentX] = square_root(rim * g.xx), fields[kAtExtentY] = square_root(rim * g.yy);
+  fields[kAtSlopeX] = g.xy / g.yy, fields[kAtHalfX] = square_root(rim / g.conic_xx);
+  fields[kAtSlopeY] = g.xy / g.xx, fields[kAtHalfY] = square_root(rim / g.conic_yy);
+  fields[kAtBend] = exp2_approx<5>((-kLog2E * kH2) * g.conic_yy);
+}
+
+// In units of the plane at distance 1, and where the plane is: see Record.
+inline void shape_fields(const SphereGeometry& g, const Eye& eye, Floats reach, Floats* fields) {
+  const float focal = sphere_focal(eye.fx, eye.fy), scale = -.5f * kLog2E * focal * focal;
+  const Floats rim = wider(reach);
+  fields[kAtXx] = scale * g.conic_xx, fields[kAtXy] = 2.f * scale * g.conic_xy, fields[kAtYy] = scale * g.conic_yy;
+  fields[kAtExtentX] = square_root(rim * g.xx) * (1.f / focal);
+  fields[kAtExtentY] = square_root(rim * g.yy) * (1.f / focal);
+  fields[kAtSinX] = g.sin_x, fields[kAtCosX] = g.cos_x, fields[kAtSinY] = g.sin_y, fields[kAtCosY] = g.cos_y;
+  fields[kAtBend] = zeros();
+}
 
 // Writes the records of one register of splats; returns its visible lanes.
 template <Lens L>
@@ -34,9 +55,10 @@ inline unsigned project_group(const Parameters& p, const Eye& eye, int degree, u
   const Floats half_width = square_root(maximum(reach * g.xx, zeros()));
   const Floats half_height = square_root(maximum(reach * g.yy, zeros()));
   Mask ok = both(g.sound, greater(reach, zeros()));
-  if constexpr (L != Lens::kEquirectangular)   // which is seen whatever the azimuth
+  if constexpr (L != Lens::kEquirectangular) {   // which shows everything
     ok = both(ok, both(greater(px + half_width, zeros()), greater(all(eye.width), px - half_width)));
-  ok = both(ok, both(greater(py + half_height, zeros()), greater(all(eye.height), py - half_height)));
+    ok = both(ok, both(greater(py + half_height, zeros()), greater(all(eye.height), py - half_height)));
+  }
   ok = both(ok, both(greater(all(kMaxCovariance), g.xx), greater(all(kMaxCovariance), g.yy)));
   ok = both(ok, greater(g.det, zeros()));
   ok = both(ok, mask_from_bits(lanes));
@@ -50,15 +72,10 @@ inline unsigned project_group(const Parameters& p, const Eye& eye, int degree, u
     color[c] = maximum(color[c], zeros());
   }
 
-  const Floats wider = reach * 1.0002f + 1e-4f;   // the ellipse is searched a little beyond its rim
-  constexpr float kH2 = static_cast<float>(kRowHeight * kRowHeight);
-  Floats fields[16] = {px, py,
-                       (-.5f * kLog2E) * g.conic_xx, -kLog2E * g.conic_xy, (-.5f * kLog2E) * g.conic_yy,
-                       log2_opacity, color[0], color[1], color[2],
-                       square_root(wider * g.xx), square_root(wider * g.yy),
-                       g.xy / g.yy, square_root(wider / g.conic_xx),
-                       g.xy / g.xx, square_root(wider / g.conic_yy),
-                       exp2_approx<5>((-kLog2E * kH2) * g.conic_yy)};
+  Floats fields[16];
+  fields[kAtMeanX] = px, fields[kAtMeanY] = py, fields[kAtLog2Opacity] = log2_opacity;
+  for (int c = 0; c < 3; ++c) fields[kAtLog2Opacity + 1 + c] = color[c];
+  shape_fields(g, eye, reach, fields);
   lines_of_fields(fields, [&](int lane) { return &records[lane].mean_x; });
   store(depths, g.depth);
   if constexpr (is_all_round(L)) store(order, maximum(maximum(absolute(g.x), absolute(g.y)), absolute(g.z)));
@@ -76,6 +93,23 @@ inline void prefetch_block(const T* block) {
   for (int k = 0; k < kBlockFloats; k += 64 / static_cast<int>(sizeof(T))) prefetch(block + k);
 }
 
+// Sine and cosine of the angles of a panorama's pixel columns and lines, a tile beyond its borders.
+inline void prepare_rays(Workspace& ws) {
+  const Camera& c = ws.camera;
+  if (ws.rays_width == c.width && ws.rays_height == c.height) return;
+  const auto fill = [](Scratch<float>& table, int size, float focal, float middle) {
+    table.reserve(2 * static_cast<std::size_t>(size));
+    for (int i = 0; i < size; ++i) {
+      const double angle = (i + .5 - static_cast<double>(middle)) / static_cast<double>(focal);
+      table[2 * i] = static_cast<float>(__builtin_sin(angle));
+      table[2 * i + 1] = static_cast<float>(__builtin_cos(angle));
+    }
+  };
+  fill(ws.column_rays, c.width + kTileWidth, c.fx, c.cx);
+  fill(ws.line_rays, c.height + kTileHeight, c.fy, c.cy);
+  ws.rays_width = c.width, ws.rays_height = c.height;
+}
+
 template <Lens L>
 void project_through(Workspace& ws, Pool& pool, const Splats& splats) {
   const int blocks = splats.block_count(), chunk = blocks <= 1024 ? 32 : 64;
@@ -84,6 +118,7 @@ void project_through(Workspace& ws, Pool& pool, const Splats& splats) {
   ws.depths.reserve(padded);
   if (is_all_round(L)) ws.order.reserve(padded);
   ws.visible.reserve(padded);
+  if constexpr (L == Lens::kEquirectangular) prepare_rays(ws);
   const Eye eye = make_eye(ws.camera, ws.antialiased, ws.low_pass);
   pool.run((blocks + chunk - 1) / chunk, [&](int task, int) {
     const int end = least(blocks, (task + 1) * chunk);

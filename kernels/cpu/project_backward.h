@@ -1,6 +1,7 @@
 // From a splat's sums over its pixels to the gradients of its 59 parameters: project.h backwards.
 #pragma once
 #include "workspace.h"
+#include "sphere.h"
 #include "unscented.h"
 
 namespace diorama::DIORAMA_LEVEL {
@@ -16,13 +17,20 @@ inline EllipseGradient ellipse_gradient(const Sight& g, const Floats* sums) {
           -2.f * (m00 * b + m01 * c), -(m10 * b + m11 * c)};
 }
 
+inline EllipseGradient ellipse_gradient(const SphereGeometry& g, const Floats* sums) {
+  EllipseGradient e = ellipse_gradient(static_cast<const Sight&>(g), sums);
+  e.px = sums[kEx];
+  e.py = sums[kEy];
+  return e;
+}
+
 struct JacobianGradient {
   Floats j00, j02, j11, j12;
 };
 
 // By the rows, of the 2D Mip filter's factor f = sqrt(|c|^2 / det), c = a x b: with b x c and c x a the gradients of
 // |c|^2 / 2, that of log f is (b x c) (1 / |c|^2 - 1 / det) - low-pass a / det. The difference is taken as one quotient.
-inline void fade_gradient(const Geometry& g, Floats d_log_fade, Floats* d_x, Floats* d_y) {
+inline void fade_gradient(const Flat& g, Floats d_log_fade, Floats* d_x, Floats* d_y) {
   const Floats *a = g.row_x, *b = g.row_y, *c = g.cross;
   const Floats spread = d_log_fade * g.low_pass * g.inv_det;
   const Floats sharp = spread * (g.xx + g.yy - g.low_pass) / g.sharp_det;
@@ -33,28 +41,37 @@ inline void fade_gradient(const Geometry& g, Floats d_log_fade, Floats* d_x, Flo
   }
 }
 
+// Through the flattened covariance to its rows.
+inline void rows_backward(const Flat& g, const Eye& eye, const EllipseGradient& e, Floats d_log_fade, Floats* d_x,
+                          Floats* d_y) {
+  for (int k = 0; k < 3; ++k) d_x[k] = d_y[k] = zeros();
+  if (eye.antialiased) fade_gradient(g, d_log_fade, d_x, d_y);
+  for (int k = 0; k < 3; ++k) {
+    d_x[k] = d_x[k] + 2.f * e.xx * g.row_x[k] + e.xy * g.row_y[k];
+    d_y[k] = d_y[k] + 2.f * e.yy * g.row_y[k] + e.xy * g.row_x[k];
+  }
+}
+
 // Through the flattened covariance to the Jacobian and to the splat's axes in the camera (d_axes, 9).
 inline JacobianGradient covariance_backward(const Geometry& g, const Eye& eye, const EllipseGradient& e,
                                             Floats d_log_fade, Floats* d_axes) {
   JacobianGradient d = {zeros(), zeros(), zeros(), zeros()};
-  Floats faded_x[3] = {zeros(), zeros(), zeros()}, faded_y[3] = {zeros(), zeros(), zeros()};
-  if (eye.antialiased) fade_gradient(g, d_log_fade, faded_x, faded_y);
+  Floats d_x[3], d_y[3];
+  rows_backward(g, eye, e, d_log_fade, d_x, d_y);
   for (int k = 0; k < 3; ++k) {
-    const Floats d_x = faded_x[k] + 2.f * e.xx * g.row_x[k] + e.xy * g.row_y[k];
-    const Floats d_y = faded_y[k] + 2.f * e.yy * g.row_y[k] + e.xy * g.row_x[k];
-    d.j00 = d.j00 + d_x * g.axes[k];
-    d.j02 = d.j02 + d_x * g.axes[6 + k];
-    d.j11 = d.j11 + d_y * g.axes[3 + k];
-    d.j12 = d.j12 + d_y * g.axes[6 + k];
-    d_axes[k] = g.j00 * d_x;
-    d_axes[3 + k] = g.j11 * d_y;
-    d_axes[6 + k] = g.j02 * d_x + g.j12 * d_y;
+    d.j00 = d.j00 + d_x[k] * g.axes[k];
+    d.j02 = d.j02 + d_x[k] * g.axes[6 + k];
+    d.j11 = d.j11 + d_y[k] * g.axes[3 + k];
+    d.j12 = d.j12 + d_y[k] * g.axes[6 + k];
+    d_axes[k] = g.j00 * d_x[k];
+    d_axes[3 + k] = g.j11 * d_y[k];
+    d_axes[6 + k] = g.j02 * d_x[k] + g.j12 * d_y[k];
   }
   return d;
 }
 
 // Adds the 2D Mip filter's part: scaling axis k scales a_k and b_k, and a_k (b x c)_k + b_k (c x a)_k = |c|^2 - c_k^2.
-inline void fade_by_log_scale(const Geometry& g, Floats d_log_fade, Floats* out) {
+inline void fade_by_log_scale(const Flat& g, Floats d_log_fade, Floats* out) {
   const Floats *a = g.row_x, *b = g.row_y, *c = g.cross;
   const Floats spread = d_log_fade * g.low_pass * g.inv_det, sharp = (g.xx + g.yy - g.low_pass) / g.sharp_det;
   for (int k = 0; k < 3; ++k) {
@@ -66,7 +83,7 @@ inline void fade_by_log_scale(const Geometry& g, Floats d_log_fade, Floats* out)
 
 // log alpha = -d^T K d / 2 + ... grows by (d^T K a_k)^2 with log scale k, a_k being axis k in the picture. K a is taken
 // as (b x (a x b) + low-pass a) / det and its like, not from the rounded K: for a needle that would lose its length.
-inline void log_scale_gradient(const Geometry& g, const Eye& eye, const Floats* sums, Floats* out) {
+inline void log_scale_gradient(const Flat& g, const Eye& eye, const Floats* sums, Floats* out) {
   const Floats *a = g.row_x, *b = g.row_y, *c = g.cross;
   for (int k = 0; k < 3; ++k) {
     const int i = (k + 1) % 3, j = (k + 2) % 3;
@@ -161,6 +178,14 @@ inline void sight_backward(const Geometry& g, const Eye& eye, const EllipseGradi
   const JacobianGradient j = covariance_backward(g, eye, e, sums[kE], d_axes);
   log_scale_gradient(g, eye, sums, out);
   centre_backward(g, eye, e, j, sums[kDepth], d_point);
+}
+
+inline void sight_backward(const SphereGeometry& g, const Eye& eye, const EllipseGradient& e, const Floats* sums,
+                           Floats* d_axes, Floats* d_point, Floats* out) {
+  Floats d_x[3], d_y[3];
+  rows_backward(g, eye, e, sums[kE], d_x, d_y);
+  flatten_backward(g, eye, e.px, e.py, sums[kDepth], d_x, d_y, d_axes, d_point);
+  log_scale_gradient(g, eye, sums, out);
 }
 
 template <Lens L>

@@ -45,14 +45,13 @@ struct Light {
   }
 };
 
-template <int Group>
-void draw_features(const Workspace& ws, int number, const Features& f, int first, float* planes) {
-  const Tile tile(number, ws.tiles_x, ws.camera);
+template <int Group, class T>
+void draw_features(const Workspace& ws, int number, const T& tile, const Features& f, int first, float* planes) {
   Light light(tile);
   alignas(64) float sums[kRows][Group][kWidth];
   __builtin_memset(sums, 0, sizeof sums);
   for_each_shown(ws, number, [&](std::uint32_t splat, std::uint32_t mask) {
-    const Record record = seen_from(tile, ws.records[splat], ws.camera);
+    const Record& record = ws.records[splat];
     const FeatureGroup<Group> mine(f, splat, first);
     walk_down(record, tile, mask, [&](int row, Floats raw) __attribute__((always_inline)) {
       const Floats weight = take(light.left[row], raw);
@@ -87,41 +86,38 @@ struct FeatureGradient {
   }
 };
 
-template <int Group>
-[[gnu::always_inline]] inline void gather_feature_gradient(FeatureGradient<Group>& d, Light& light, const Tile& tile,
+template <int Group, class T>
+[[gnu::always_inline]] inline void gather_feature_gradient(FeatureGradient<Group>& d, Light& light, const T& tile,
                                                            const Record& record, const FeatureGroup<Group>& mine,
                                                            std::uint32_t mask, float* totals) {
-  const Floats dx = column_dx(record, tile), dy = column_dy(record, tile);
-  Floats e0 = zeros(), ey = zeros(), eyy = zeros(), d_mine[Group];
+  auto moments = moments_of(record, tile);
+  Floats d_mine[Group];
   for (Floats& sum : d_mine) sum = zeros();
-  walk_down(record, tile, mask, [&](int row, Floats raw) __attribute__((always_inline)) {
+  walk_down(record, tile, mask, [&](auto row, Floats raw) __attribute__((always_inline)) {
     const Floats weight = take(light.left[row], raw), value = d.value(row, mine);
     const Floats alpha = minimum(raw, all(kMaxAlpha));
     const Floats rest = load(d.behind[row]) - weight * value;
     store(d.behind[row], rest);
     const Mask moves = both(greater(weight, zeros()), greater(all(kMaxAlpha), raw));
     const Floats e = keep(moves, weight * value - alpha * rest * reciprocal(1.f - alpha));
-    const Floats y = dy + static_cast<float>(row * kRowHeight), e_y = e * y;
-    e0 = e0 + e;
-    ey = ey + e_y;
-    eyy = eyy + e_y * y;
+    moments.add(row, e);
     for (int c = 0; c < Group; ++c) d_mine[c] = d_mine[c] + weight * load(d.gradient[row][c]);
   });
-  const Floats ex = e0 * dx;
-  const Floats eight[8] = {e0, ex, ey, ex * dx, ey * dx, eyy, d_mine[0], d_mine[1]};
+  Floats eight[8];
+  moments.put(mask, eight);
+  eight[kRed] = d_mine[0], eight[kGreen] = d_mine[1];
   add_sums_of_eight(eight, totals);
   for (int c = 2; c < Group; ++c) totals[kRed + c] += sum(d_mine[c]);
 }
 
-template <int Group>
-void undraw_features(const Workspace& ws, int number, const Features& f, int first, const float* d_planes,
-                     GradientSlot& slot) {
+template <int Group, class T>
+void undraw_features(const Workspace& ws, int number, const T& tile, const Features& f, int first,
+                     const float* d_planes, GradientSlot& slot) {
   static_assert(kRed + Group <= kGradientSums && kEyy + 1 == kRed);
-  const Tile tile(number, ws.tiles_x, ws.camera);
   FeatureGradient<Group> d(ws, tile, f.channels, first, d_planes);
   Light light(tile);
   for_each_shown(ws, number, [&](std::uint32_t splat, std::uint32_t mask) {
-    const Record record = seen_from(tile, ws.records[splat], ws.camera);
+    const Record& record = ws.records[splat];
     const FeatureGroup<Group> mine(f, splat, first);
     walk_down(record, tile, mask, [&](int row, Floats raw) __attribute__((always_inline)) {
       const Floats weight = take(light.left[row], raw);
@@ -131,7 +127,7 @@ void undraw_features(const Workspace& ws, int number, const Features& f, int fir
   light = Light(tile);
   for_each_shown(ws, number, [&](std::uint32_t splat, std::uint32_t mask) {
     slot.touched[splat] = 1;
-    const Record record = seen_from(tile, ws.records[splat], ws.camera);
+    const Record& record = ws.records[splat];
     gather_feature_gradient(d, light, tile, record, FeatureGroup<Group>(f, splat, first), mask,
                             &slot.sums[static_cast<std::size_t>(splat) * kGradientSums]);
   });
@@ -166,8 +162,10 @@ void features(Workspace& ws, Pool& pool, const Features& f, float* planes) {
   const int tiles = ws.tiles_x * ws.tiles_y;
   for_each_group(f.channels, [&](int first, bool whole) {
     pool.run(tiles, [&](int t, int) {
-      whole ? draw_features<kFeatureGroup>(ws, t, f, first, planes)
-            : draw_features<kFeatureGroup / 2>(ws, t, f, first, planes);
+      on_tile(ws, t, [&](const auto& tile) {
+        whole ? draw_features<kFeatureGroup>(ws, t, tile, f, first, planes)
+              : draw_features<kFeatureGroup / 2>(ws, t, tile, f, first, planes);
+      });
     });
   });
 }
@@ -180,8 +178,10 @@ void features_backward(Workspace& ws, Pool& pool, const Features& f, int splat_c
   for_each_group(f.channels, [&](int first, bool whole) {
     pool.run(kFixedSlots, [&](int slot, int) {
       for (int t = cuts[slot]; t < cuts[slot + 1]; ++t)
-        whole ? undraw_features<kFeatureGroup>(ws, t, f, first, d_planes, ws.slots[slot])
-              : undraw_features<kFeatureGroup / 2>(ws, t, f, first, d_planes, ws.slots[slot]);
+        on_tile(ws, t, [&](const auto& tile) {
+          whole ? undraw_features<kFeatureGroup>(ws, t, tile, f, first, d_planes, ws.slots[slot])
+                : undraw_features<kFeatureGroup / 2>(ws, t, tile, f, first, d_planes, ws.slots[slot]);
+        });
     });
     collect_feature_gradients(ws, pool, f, first, whole ? kFeatureGroup : kFeatureGroup / 2, splat_count, d_values);
   });

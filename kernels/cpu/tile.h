@@ -31,14 +31,6 @@ inline std::uint32_t row_bits(int first, int last) {
   return (2u << (last / kRowHeight)) - (1u << (first / kRowHeight));
 }
 
-// A picture that wraps around shows a splat at the period nearest to a pixel's strip of this many pixels: the same
-// strips whatever the tiles' width.
-constexpr int kWrapStrip = 8;
-static_assert(kWrapStrip % kTileWidth == 0);
-
-inline float nearest_whole(float x) { return __builtin_floorf(x + .5f); }
-inline Floats nearest_whole(Floats x) { return floor(x + .5f); }
-
 struct Tile {
   int x, y;        // first pixel
   int width, height;   // that lie in the picture
@@ -47,12 +39,6 @@ struct Tile {
         y(number / tiles_x * kTileHeight),
         width(least(kTileWidth, camera.width - x)),
         height(least(kTileHeight, camera.height - y)) {}
-  // By how much splats that are at `mean_x` are shifted in a picture of `period` that wraps around.
-  template <class T>
-  T turn(T mean_x, float period) const {
-    const float middle = static_cast<float>(x / kWrapStrip * kWrapStrip + kWrapStrip / 2);
-    return period * nearest_whole((middle - mean_x) / period);
-  }
   // Which lanes of a row are pixels of the picture.
   Mask inside(int row) const {
     return both(greater(all(static_cast<float>(width)), lane_x()),

@@ -1,4 +1,4 @@
-// A splat through any lens: its sigma points are projected, and their mean and covariance are the ellipse.
+// A splat through a lens that bends lines, panoramas aside (sphere.h): its sigma points are projected, and their mean and covariance are the ellipse.
 //
 // The unscented transform of 3DGUT (Wu et al. 2025, "3DGUT: Enabling Distorted Cameras and Secondary Rays in Gaussian
 // Splatting", section 4.1) with its alpha = 1, beta = 2, kappa = 0, hence lambda = 0: the centre and the six points
@@ -62,7 +62,6 @@ inline void flatten(const Eye& eye, LensGeometry<L>& g) {
   }
   g.px = at.x + eye.cx + g.m_x;
   g.py = at.y + eye.cy + g.m_y;
-  if constexpr (L == Lens::kEquirectangular) g.px = g.px - eye.width * floor(g.px / eye.width);
 
   Floats aa = g.m_x * g.m_x, ab = g.m_x * g.m_y, bb = g.m_y * g.m_y;
   for (int i = 0; i < 6; ++i) {

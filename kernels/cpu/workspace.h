@@ -36,16 +36,23 @@ struct alignas(64) Record {
   float extent_x, extent_y;  // half size of the box around the ellipse where alpha reaches its least
   // The ellipse's cut with the line at height y: from slope_x y - half_x w to slope_x y + half_x w,
   // w = sqrt(1 - (y / extent_y)^2); and the same with x and y exchanged.
+  // Of a panorama x and y are not in pixels but on the plane at distance 1 that the splat's ray is straight on (sphere.h),
+  // and the four are sine and cosine of the ray's azimuth and latitude.
   float slope_x, half_x, slope_y, half_y;
   float bend;                // by which alpha's ratio from one row to the next changes per row (see column.h)
 };
 static_assert(sizeof(Record) == 64, "records are read and written as 16 floats");
-enum RecordPlace { kAtMeanX, kAtMeanY, kAtExtentX = 9, kAtExtentY, kAtSlopeX, kAtHalfX, kAtSlopeY, kAtHalfY };
+enum RecordPlace {
+  kAtMeanX, kAtMeanY, kAtXx, kAtXy, kAtYy, kAtLog2Opacity,
+  kAtExtentX = 9, kAtExtentY, kAtSlopeX, kAtHalfX, kAtSlopeY, kAtHalfY, kAtBend,
+  kAtSinX = kAtSlopeX, kAtCosX, kAtSinY, kAtCosY
+};
 static_assert(offsetof(Record, extent_x) == kAtExtentX * sizeof(float) &&
               offsetof(Record, half_y) == kAtHalfY * sizeof(float));
 
 // What the pixels say about a splat: sums over its pixels of e, e x, ... with e = d loss / d log alpha, plus the
 // gradients of its colour and depth, plus, where asked for, the sums of |d loss / d centre|. One cache line per splat.
+// Of a panorama kEx and kEy are the gradient by the centre itself.
 enum GradientSum { kE, kEx, kEy, kExx, kExy, kEyy, kRed, kGreen, kBlue, kDepth, kAbsX, kAbsY, kGradientSums = 16 };
 
 // Threads add gradients into slots of their own; a splat's sums are zero in every slot where it is not `touched`.
@@ -93,6 +100,10 @@ struct Workspace {
   Scratch<float> order;   // what splats are sorted by, where that is not their depth
   const float* sorted_by() const { return is_all_round(camera.lens) ? order.data() : depths.data(); }
   Scratch<std::uint8_t> visible;
+
+  // Of a panorama of this size: sine and cosine of every column's azimuth and line's latitude.
+  Scratch<float> column_rays, line_rays;
+  int rays_width = 0, rays_height = 0;
 
   // Visible splats by depth; the second pair is the sort's other half.
   Scratch<std::uint32_t> keys, ids, other_keys, other_ids;

@@ -47,4 +47,4 @@ class Nearness:
         if len(index):
             rows = table.rows(index)
             rows[:, LOG_SCALE] = np.minimum(rows[:, LOG_SCALE], limit[index][:, None])
-            table.replace(index, rows)
+            table.adjust(index, rows)

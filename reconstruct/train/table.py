@@ -92,6 +92,9 @@ class SplatTable(Protocol):
     def replace(self, index: Index, rows: Floats) -> None:
         """New values for some rows, all different; Adam's moments of these rows start again at zero."""
 
+    def adjust(self, index: Index, rows: Floats) -> None:
+        """Slightly other values for some rows, all different, whose means stay; Adam's moments go on."""
+
     def set_column(self, columns: slice, values: Floats) -> None:
         """New values (N, width) for some columns of every row; Adam's moments of these columns start again at zero."""
 

@@ -249,7 +249,7 @@ def pulls(splats: SplatArrays, view: View, d_rgb: Floats) -> tuple[Floats, Float
     for y in range(view.height):
         for x in range(view.width):
             pixel = torch.tensor([[x + 0.5, y + 0.5]], dtype=torch.float64)
-            rgb, _ = twin.blend(pixel, seen.means_px, seen.conics, seen.opacities, seen.colors)
+            rgb, _ = twin.blend(pixel[:, None] - seen.means_px, seen.conics, seen.opacities, seen.colors)
             (d,) = torch.autograd.grad((rgb * torch.tensor(d_rgb[y, x])).sum(), shifts, retain_graph=True)
             signed += d.numpy()
             absolute += d.abs().numpy()

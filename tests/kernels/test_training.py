@@ -235,7 +235,7 @@ def test_statistics(level: str) -> None:
     seen.means_px.retain_grad()
     ys, xs = torch.meshgrid(torch.arange(83) + 0.5, torch.arange(101) + 0.5, indexing="ij")
     pixels = torch.stack([xs, ys], -1).reshape(-1, 2).double()
-    sums, _ = twin.blend(pixels, seen.means_px, seen.conics, seen.opacities, seen.colors)
+    sums, _ = twin.blend(pixels[:, None] - seen.means_px, seen.conics, seen.opacities, seen.colors)
     twin.photo_loss(sums.reshape(83, 101, 3), torch.tensor(some_photo()).double() / 255).backward()  # type: ignore[no-untyped-call]
     assert seen.means_px.grad is not None
     norms = np.zeros(COUNT)

@@ -283,6 +283,12 @@ class AutogradSteps:
                 for moment in self._moments(name):
                     moment[chosen] = 0.0
 
+    def adjust(self, index: Index, rows: Floats) -> None:
+        chosen = torch.from_numpy(index).to(self._device)
+        with torch.no_grad():
+            for name, values in self._split(rows).items():
+                self._params[name][chosen] = values
+
     def set_column(self, columns: slice, values: Floats) -> None:
         name = next(n for n, c in GROUPS.items() if c == columns)
         with torch.no_grad():

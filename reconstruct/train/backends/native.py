@@ -175,6 +175,9 @@ class NativeSteps:
         self._exp_avg_sq[place] = 0
         self.edits += 1
 
+    def adjust(self, index: Index, rows: Floats) -> None:
+        self._params[index // LANES, :, index % LANES] = rows
+
     def set_column(self, columns: slice, values: Floats) -> None:
         every = np.arange(self._count)
         for column, at in enumerate(range(*columns.indices(COLUMNS))):
