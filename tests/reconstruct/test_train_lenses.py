@@ -88,6 +88,27 @@ def test_native_and_twin_take_the_same_steps_on_a_panorama() -> None:
     assert (gap / scale).max() < 2e-3  # float32 sums over up to some hundred pixels
 
 
+@pytest.mark.parametrize("name", ["cpu", "torch"])
+def test_splats_held_to_their_distance_go_on_learning(name: str) -> None:
+    """Their moments stay: Adam's first steps from nothing would be three times too large, every time they are held."""
+    rng = np.random.default_rng(2)
+    view = View.equirectangular(32, 16, np.eye(3, 4))
+    rows = np.zeros((40, 59), np.float32)
+    rows[:, MEAN], rows[:, QUAT] = rng.standard_normal((40, 3)), rng.standard_normal((40, 4))
+    rows[:, LOG_SCALE] = math.log(0.25)
+    backend = open_backend(
+        name, rows, [Target(view, rng.integers(0, 255, (16, 32, 3), np.uint8), None)], 40, statistics=False
+    )
+    backend.step([Shot(0, view)], StepSettings(1, *[1e-3] * 6, 0, 0.2, (0.2, 0.5, 0.7), 0.0, 0.0))
+    before = backend.state()
+    Nearness([view], 100).after_step(backend, EVERY)
+    after = backend.state()
+    assert (after["rows"][:, LOG_SCALE] < before["rows"][:, LOG_SCALE] - 0.1).any()
+    assert np.array_equal(after["rows"][:, MEAN], before["rows"][:, MEAN])
+    assert before["exp_avg"].any() and np.array_equal(after["exp_avg"], before["exp_avg"])
+    assert np.array_equal(after["exp_avg_sq"], before["exp_avg_sq"])
+
+
 def small(tmp_path: Path, camera: Camera, views: int = 6) -> PosedScene:
     place = synthetic_scene("minimal", 0)
     return posed_scene(place, camera, orbit_cameras(place, views), tmp_path, points=600, samples=1)
