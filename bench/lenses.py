@@ -23,8 +23,11 @@ pinhole views of a model that spends its splats on the whole field of view, less
 what the views show. `straight` is the OPENCV camera's photos straightened first, as lens="straight" does.
 
 `--rates 2.4 --steps 1500 --first-points rig` is the harder setting: so many times the preset's step sizes, which are
-small for so few steps, so that training goes further; and the first points that the rig's pictures show. For panoramas
-the errors of own pictures are also told apart by latitude, of the camera.
+small for so few steps, so that training goes further; and the first points that the rig's pictures show.
+
+For panoramas the poles are looked at too: both models in the same ordinary pinhole pictures turned into all directions
+(`all round`), by the latitude of the pixels. Own pictures are also told apart by latitude, but do not compare there: a
+panorama's pixel near a pole is a sliver, which shows finer detail of the place than a rig's pixel does.
 
 All train with `antialiased`, unless --classic: 3DGS's low-pass thickens splats by a part of a pixel of the pictures
 trained on, so models fit pictures of that sampling only, and where two lenses sample one thing differently that is
@@ -39,6 +42,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -105,6 +109,19 @@ def rig(lens: Camera) -> tuple[Picture, ...]:
         seen = seen_by(lens, rays_of(face) @ rotation)
         if seen.mean() > 0.02:
             pictures.append(Picture(face, rotation, np.where(seen, solid_angles(face), 0.0)))
+    return tuple(pictures)
+
+
+def turned_all_round(camera: Camera) -> tuple[Picture, ...]:
+    """Pictures of one camera that looks up, down, and around at four heights."""
+    pictures = []
+    for pitch in (-90, -55, -20, 20, 55, 90):
+        for turn in range(4 if abs(pitch) < 90 else 1):
+            azimuth, latitude = math.radians(90 * turn + (45 if abs(pitch) == 55 else 0)), math.radians(pitch)
+            level = math.cos(latitude)
+            ahead = np.array([level * math.sin(azimuth), math.sin(latitude), level * math.cos(azimuth)])
+            right = np.array([math.cos(azimuth), 0.0, -math.sin(azimuth)])
+            pictures.append(Picture(camera, np.stack([right, np.cross(ahead, right), ahead]), solid_angles(camera)))
     return tuple(pictures)
 
 
@@ -182,7 +199,8 @@ class Score:
 
     pinhole_db: float
     own_db: float
-    bands_db: tuple[float, ...]
+    own_bands_db: tuple[float, ...]  # by LATITUDES
+    round_db: tuple[float, ...] = ()  # all round: whole, then by LATITUDES
 
 
 @dataclass(frozen=True)
@@ -231,12 +249,15 @@ class Bench:
     def scene(self, name: str, pictures: Sequence[Picture]) -> PosedScene:
         return photographed(self.place, pictures, self.stand, self.folder / name)
 
-    def train(self, name: str, scene: PosedScene, pictures: Sequence[Picture], config: TrainConfig) -> Score:
+    def train(
+        self, name: str, scene: PosedScene, pictures: Sequence[Picture], config: TrainConfig, *, all_round: bool = False
+    ) -> Score:
         began = time.monotonic()
         result = train_splats(scene, self.folder / f"{name}_out", config)
         seconds = time.monotonic() - began
         views, own = (score(self.place, result.splats, p, self.held_out) for p in (single(self.pinhole), pictures))
-        found = Score(float(views[0]), float(own[0]), tuple(own[1:].tolist()))
+        turns = score(self.place, result.splats, turned_all_round(self.pinhole), self.held_out) if all_round else []
+        found = Score(float(views[0]), float(own[0]), tuple(own[1:]), tuple(turns))
         size = f"{len(pictures)} x {pictures[0].camera.width_px}x{pictures[0].camera.height_px}"
         print(
             f"{name:24} {size:12} pinhole views {found.pinhole_db:.2f} dB, own pictures {found.own_db:.2f} dB, "
@@ -259,22 +280,29 @@ class Bench:
                 self.train("opencv, straight", scene, pictures, replace(self.config, lens="straight"))
                 fair = pinhole
             else:
-                around = rig(cameras[name])
+                around, is_round = rig(cameras[name]), name == "equirectangular"
                 seen = self.scene(f"{name}_rig", around)
                 points = seen.points if self.first_points == "rig" else scene.points
                 scene, seen = replace(scene, points=points), replace(seen, points=points)
-                fair = self.train(f"{name}, rig", seen, around, per_position(self.config, len(around)))
-            lens = self.train(name, scene, pictures, self.config)
+                config = per_position(self.config, len(around))
+                fair = self.train(f"{name}, rig", seen, around, config, all_round=is_round)
+            lens = self.train(name, scene, pictures, self.config, all_round=name == "equirectangular")
             verdicts[name] = Verdict(lens, fair, pinhole)
             print(f"=> {name}: {verdicts[name]}", flush=True)
-            if name == "equirectangular":
+            if lens.round_db:
                 print_bands(lens, fair)
         return verdicts
 
 
 def print_bands(lens: Score, fair: Score) -> None:
-    for low, high, ours, theirs in zip(LATITUDES, LATITUDES[1:], lens.bands_db, fair.bands_db, strict=False):
-        print(f"   {low:+4} to {high:+4} degrees: {ours:.2f} dB, rig {theirs:.2f}, {ours - theirs:+.2f}", flush=True)
+    bands = ["whole", *(f"{low:+} to {high:+}" for low, high in pairwise(LATITUDES))]
+    own = zip((lens.own_db, *lens.own_bands_db), (fair.own_db, *fair.own_bands_db), strict=True)
+    for band, ours, theirs, (mine, its) in zip(bands, lens.round_db, fair.round_db, own, strict=True):
+        print(
+            f"   {band:>10} degrees: all round {ours:.2f} dB, rig {theirs:.2f}, {ours - theirs:+.2f};"
+            f" own pictures {mine:.2f}, rig {its:.2f}",
+            flush=True,
+        )
 
 
 def faster(config: TrainConfig, factor: float) -> TrainConfig:

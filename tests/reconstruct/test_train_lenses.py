@@ -149,6 +149,9 @@ def test_no_splat_is_larger_than_its_distance_allows() -> None:
         def rows(self, index: np.ndarray) -> np.ndarray:
             return self.table[index]
 
+        def replace(self, index: np.ndarray, rows: np.ndarray) -> None:
+            self.table[index] = rows
+
         def adjust(self, index: np.ndarray, rows: np.ndarray) -> None:
             self.table[index] = rows
 
@@ -157,7 +160,8 @@ def test_no_splat_is_larger_than_its_distance_allows() -> None:
     rows[:, LOG_SCALE] = 0.0
     panorama = View.equirectangular(64, 32, np.eye(3, 4))
     straight = View(64, 32, 50.0, 50.0, 32.0, 16.0, np.eye(3, 4, dtype=np.float32))
-    for views, expected in (([panorama, straight], 2 * LARGEST), ([straight], 1.0)):
+    fisheye = View(32, 32, 10.0, 10.0, 16.0, 16.0, np.eye(3, 4, dtype=np.float32), "fisheye")
+    for views, expected in (([panorama, straight], 2 * LARGEST), ([fisheye], 2 * LARGEST), ([straight], 1.0)):
         table = Table(rows.copy())
         Nearness(views, 100).after_step(table, EVERY)  # type: ignore[arg-type]
         assert np.allclose(np.exp(table.table[0, LOG_SCALE]), expected)
