@@ -1,7 +1,7 @@
 """What a lens costs: one synthetic place, photographed by different cameras from the same positions with known poses.
 
     python bench/lenses.py [--place terrace] [--width 64] [--steps 2000] [--views 24] [--splats 20000] [--classic]
-        [--only equirectangular] [--rates 1] [--first-points lens]
+        [--only equirectangular] [--rates 1] [--first-points lens] [--rig-size 1]
 
 Cameras: a pinhole; the same with strong distortion (OPENCV); a fisheye of 180 degrees across, 254 to its corners; an
 equirectangular one. All have the pinhole's resolution in their middle, pixels per radian. Each model trains on its own
@@ -27,7 +27,9 @@ small for so few steps, so that training goes further; and the first points that
 
 For panoramas the poles are looked at too: both models in the same ordinary pinhole pictures turned into all directions
 (`all round`), by the latitude of the pixels. Own pictures are also told apart by latitude, but do not compare there: a
-panorama's pixel near a pole is a sliver, which shows finer detail of the place than a rig's pixel does.
+panorama's pixel near a pole is a sliver, which shows finer detail of the place than a rig's pixel does. Corners of a
+rig's pictures are finer than their middle, so that in all it has twice as many pixels per solid angle as a panorama;
+with `--rig-size 0.7` it has as many.
 
 All train with `antialiased`, unless --classic: 3DGS's low-pass thickens splats by a part of a pixel of the pictures
 trained on, so models fit pictures of that sampling only, and where two lenses sample one thing differently that is
@@ -100,9 +102,10 @@ def single(camera: Camera, within: Camera | None = None) -> tuple[Picture, ...]:
     return (Picture(camera, np.eye(3), weights),)
 
 
-def rig(lens: Camera) -> tuple[Picture, ...]:
-    """Faces of a cube around the camera, those in which the lens sees something."""
-    half = math.ceil(lens.fx)
+def rig(lens: Camera, size: float = 1.0) -> tuple[Picture, ...]:
+    """Faces of a cube around the camera, those in which the lens sees something: `size` times the lens's pixels per
+    radian in their middle."""
+    half = math.ceil(size * lens.fx)
     face = Camera.pinhole(2 * half, 2 * half, half, half, half, half)
     pictures = []
     for rotation in faces():
@@ -239,8 +242,9 @@ class Bench:
         config: TrainConfig,
         folder: Path,
         first_points: str = "lens",
+        rig_size: float = 1.0,
     ) -> None:
-        self.first_points = first_points
+        self.first_points, self.rig_size = first_points, rig_size
         walk = orbit_cameras(place, 2 * views)
         self.place, self.config, self.folder = place, config, folder
         self.stand, self.held_out = walk[::2], walk[1::4]
@@ -280,7 +284,7 @@ class Bench:
                 self.train("opencv, straight", scene, pictures, replace(self.config, lens="straight"))
                 fair = pinhole
             else:
-                around, is_round = rig(cameras[name]), name == "equirectangular"
+                around, is_round = rig(cameras[name], self.rig_size), name == "equirectangular"
                 seen = self.scene(f"{name}_rig", around)
                 points = seen.points if self.first_points == "rig" else scene.points
                 scene, seen = replace(scene, points=points), replace(seen, points=points)
@@ -337,13 +341,16 @@ def main() -> None:
     parser.add_argument("--only", choices=("opencv", "fisheye", "equirectangular"), help="this lens and its rig")
     parser.add_argument("--rates", type=float, default=1.0, help="step sizes by those of the preset")
     parser.add_argument("--first-points", choices=("lens", "rig"), default="lens", help="whose pictures show them")
+    parser.add_argument("--rig-size", type=float, default=1.0, help="pixels per radian of the rig by those of the lens")
     options = parser.parse_args()
     print(f"{options.place}, {options.steps} steps, {simd_level()}, {thread_count()} threads", flush=True)
     config = faster(config_for(options.steps, options.splats, antialiased=not options.classic), options.rates)
     lenses_run = ("opencv", "fisheye", "equirectangular") if options.only is None else (options.only,)
     with tempfile.TemporaryDirectory() as folder:
         place = synthetic_scene(options.place, 0)
-        Bench(place, options.width, options.views, config, Path(folder), options.first_points).run(lenses_run)
+        Bench(place, options.width, options.views, config, Path(folder), options.first_points, options.rig_size).run(
+            lenses_run
+        )
 
 
 if __name__ == "__main__":

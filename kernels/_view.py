@@ -31,7 +31,8 @@ class View:
         those left out at the end are 0.
 
     Depth is z for pinhole and opencv, the distance from the camera for fisheye and equirectangular. Splats are blended
-    in the order of z, for the latter two of the largest of |x|, |y|, |z|.
+    in the order of z, for the latter two of the largest of |x|, |y|, |z|. Of a panorama a splat's size and the
+    gradient by its centre are in pixels at the horizon, wherever the splat is.
 
     Raises ValueError when the size, the lens or the matrix cannot be a camera's.
     """
@@ -79,11 +80,6 @@ class View:
         """The whole sphere around the camera."""
         matrix = np.asarray(cam_from_world, np.float32)
         return View(width, height, *_equirectangular(width, height), matrix, "equirectangular")
-
-    @property
-    def wraps(self) -> bool:
-        """Whether the picture's left border continues its right one."""
-        return self.model == "equirectangular"
 
     @property
     def depth_is_distance(self) -> bool:

@@ -41,7 +41,9 @@ void require(bool holds, const char* what) {
 template <class T>
 struct BlocksOf {
   explicit BlocksOf(int count) : size(static_cast<std::size_t>((count + kLanes - 1) / kLanes) * kBlockFloats) {
-    if (size) values.reset(static_cast<T*>(std::aligned_alloc(64, size * sizeof(T))));
+    void* memory = nullptr;   // aligned_alloc would want a multiple of the line
+    if (size) require(!posix_memalign(&memory, 64, size * sizeof(T)), "no memory");
+    values.reset(static_cast<T*>(memory));
     std::fill_n(values.get(), size, T{});
   }
   struct Free {

@@ -57,6 +57,16 @@ def test_every_lens_learns_what_pinholes_learn(tmp_path: Path, bench: ModuleType
         assert found[name].views_db >= -bench.TARGET_DB, (name, found)
 
 
+@pytest.mark.slow
+def test_a_panorama_keeps_up_where_training_goes_further(tmp_path: Path, bench: ModuleType) -> None:
+    """The harder setting of docs/benchmarks.md, "Lenses": all round, too, floor and ceiling included."""
+    config = bench.faster(bench.config_for(1_500, 20_000), 2.4)
+    place = synthetic_scene("terrace", 0)
+    found = bench.Bench(place, 64, 24, config, tmp_path, "rig").run(("equirectangular",))["equirectangular"]
+    assert found.own_db >= -bench.TARGET_DB and found.views_db >= -bench.TARGET_DB, found
+    assert found.lens.round_db[0] - found.rig.round_db[0] >= -bench.TARGET_DB, found
+
+
 def test_a_rig_sees_what_its_lens_sees(bench: ModuleType) -> None:
     """Solid angles: a sphere; a square of pi by pi in the fisheye's angles, whose corners are beyond a half sphere."""
     cameras = bench.lenses(PINHOLE)
