@@ -36,7 +36,7 @@ from .observe import TrainObserver, Watched, read_crop
 from .photos import AHEAD, kernel_memory
 from .prepare import Prepared, prepare
 from .resolution import scale_at, scaled_view
-from .schedule import background_at, means_learning_rate, sh_degree_at, views_at
+from .schedule import background_at, means_learning_rate, settling_at, sh_degree_at, views_at
 from .smoothing import Smoother, bake
 from .strategies import Strategy, make_strategy
 from .table import MEAN, Floats, splats_from_rows
@@ -307,14 +307,15 @@ def _run(
 def _step(training: _Training, step: int) -> None:
     config, rates, strategy = training.prepared.config, training.prepared.config.learning_rates, training.strategy
     lr_means, more = means_learning_rate(config, step), math.sqrt(config.batch)
+    settling = more * settling_at(config, step)
     settings = StepSettings(
         step=step,
         lr_means=lr_means * more,
-        lr_quats=rates.quats * more,
+        lr_quats=rates.quats * settling,
         lr_log_scales=rates.log_scales * more,
-        lr_logit_opacities=rates.logit_opacities * more,
-        lr_sh0=rates.sh0 * more,
-        lr_sh_rest=rates.sh_rest * more,
+        lr_logit_opacities=rates.logit_opacities * settling,
+        lr_sh0=rates.sh0 * settling,
+        lr_sh_rest=rates.sh_rest * settling,
         sh_degree=sh_degree_at(config, step),
         ssim_weight=config.ssim_weight,
         background=background_at(config, step),

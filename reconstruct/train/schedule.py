@@ -30,6 +30,14 @@ def means_learning_rate(config: TrainConfig, step: int) -> float:
     return math.exp((1 - share) * math.log(rates.means) + share * math.log(rates.means_final))
 
 
+def settling_at(config: TrainConfig, step: int) -> float:
+    """What the rates of colours, opacities and rotations are multiplied with: 1 until `settle`, then ever less."""
+    rates = config.learning_rates
+    first = rates.settle * config.steps
+    share = (step - first) / (config.steps - first) if step > first else 0.0
+    return float(rates.settled**share)
+
+
 def sh_degree_at(config: TrainConfig, step: int) -> int:
     """Degree 0 at first, one more after each `sh_every` of all steps."""
     every = max(1, round(config.sh_every * config.steps))

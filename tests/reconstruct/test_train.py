@@ -16,6 +16,7 @@ from diorama.capture.events import Evaluated, Event, Finished, Progressed, Start
 from diorama.capture.types import PosedScene, SparsePoints
 from diorama.reconstruct.train import LearningRates, Start, TrainConfig, TrainingDivergedError, train_splats
 from diorama.reconstruct.train.backends import Shot, StepSettings, Target, open_backend
+from diorama.reconstruct.train.backends.native import NativeSteps
 from diorama.render.rasterize import available_backends, rasterize, view_of
 
 from .conftest import SplatScene, true_splats
@@ -219,3 +220,25 @@ def test_divergence_is_said(splat_scene: SplatScene, tmp_path: Path, backend: st
     config = replace(TINY, backend=backend, learning_rates=rates, steps=100)  # type: ignore[arg-type]
     with pytest.raises(TrainingDivergedError, match="diverged before step 50"):
         train_splats(scene, tmp_path / "out", config)
+
+
+def test_a_step_has_the_rates_of_its_time(
+    splat_scene: SplatScene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The means' falls from the first step to the last, others in the end; with four photos a step twice as large."""
+    taken: list[StepSettings] = []
+    step = NativeSteps.step
+
+    def note(self: NativeSteps, shots: list[Shot], settings: StepSettings) -> object:
+        taken.append(settings)
+        return step(self, shots, settings)
+
+    monkeypatch.setattr(NativeSteps, "step", note)
+    rates = LearningRates(means=1e-3, means_final=1e-5, sh0=4e-3, sh_rest=1e-3, settle=0.5, settled=0.01)
+    config = replace(TINY, backend="cpu", steps=20, batch=4, learning_rates=rates)
+    train_splats(splat_scene(views=2, width=8, height=6), tmp_path / "out", config)
+    assert [s.lr_means for s in (taken[0], taken[-1])] == pytest.approx([2e-3, 2e-5])
+    assert [s.lr_sh0 for s in (taken[0], taken[9], taken[14], taken[19])] == pytest.approx([8e-3, 8e-3, 8e-4, 8e-5])
+    settling = ("lr_quats", "lr_logit_opacities", "lr_sh0", "lr_sh_rest")
+    assert [getattr(taken[19], name) / getattr(taken[0], name) for name in settling] == pytest.approx([0.01] * 4)
+    assert taken[19].lr_log_scales == taken[0].lr_log_scales

@@ -20,6 +20,7 @@ from diorama.reconstruct.train.schedule import (
     background_at,
     means_learning_rate,
     random_numbers,
+    settling_at,
     sh_degree_at,
     views_at,
 )
@@ -47,6 +48,15 @@ def test_the_means_learning_rate_falls_exponentially() -> None:
     assert means_learning_rate(config, 51) == pytest.approx(1e-3)  # half way: the geometric mean
     assert means_learning_rate(config, 101) == pytest.approx(1e-4)
     assert means_learning_rate(replace(config, steps=1), 1) == pytest.approx(1e-2)
+
+
+def test_the_other_learning_rates_settle() -> None:
+    config = TrainConfig(steps=1000, learning_rates=LearningRates(settle=0.6, settled=0.01))
+    assert [settling_at(config, step) for step in (1, 600)] == [1.0, 1.0]
+    assert settling_at(config, 800) == pytest.approx(0.1)  # half way: the geometric mean
+    assert settling_at(config, 1000) == pytest.approx(0.01)
+    never = replace(config, learning_rates=LearningRates(settle=1.0))
+    assert settling_at(never, 1000) == 1.0
 
 
 def test_sh_degrees_are_added_one_by_one() -> None:
