@@ -307,11 +307,11 @@ def _run(
 def _step(training: _Training, step: int) -> None:
     config, rates, strategy = training.prepared.config, training.prepared.config.learning_rates, training.strategy
     lr_means, more = means_learning_rate(config, step), math.sqrt(config.batch)
-    settling = more * settling_at(config, step)
+    settling = more * settling_at(config, step, len(training.prepared.photos))
     settings = StepSettings(
         step=step,
         lr_means=lr_means * more,
-        lr_quats=rates.quats * settling,
+        lr_quats=rates.quats * more,
         lr_log_scales=rates.log_scales * more,
         lr_logit_opacities=rates.logit_opacities * settling,
         lr_sh0=rates.sh0 * settling,

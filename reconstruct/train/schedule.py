@@ -30,11 +30,11 @@ def means_learning_rate(config: TrainConfig, step: int) -> float:
     return math.exp((1 - share) * math.log(rates.means) + share * math.log(rates.means_final))
 
 
-def settling_at(config: TrainConfig, step: int) -> float:
-    """What the rates of colours, opacities and rotations are multiplied with: 1 until `settle`, then ever less."""
+def settling_at(config: TrainConfig, step: int, photos: int) -> float:
+    """What the rates of colours and opacities are multiplied with where `photos` are trained on: 1, then ever less."""
     rates = config.learning_rates
-    first = rates.settle * config.steps
-    share = (step - first) / (config.steps - first) if step > first else 0.0
+    first = max(rates.settle * config.steps, rates.settle_after * photos / config.batch)
+    share = (step - first) / (config.steps - first) if first < step else 0.0
     return float(rates.settled**share)
 
 

@@ -51,12 +51,16 @@ def test_the_means_learning_rate_falls_exponentially() -> None:
 
 
 def test_the_other_learning_rates_settle() -> None:
-    config = TrainConfig(steps=1000, learning_rates=LearningRates(settle=0.6, settled=0.01))
-    assert [settling_at(config, step) for step in (1, 600)] == [1.0, 1.0]
-    assert settling_at(config, 800) == pytest.approx(0.1)  # half way: the geometric mean
-    assert settling_at(config, 1000) == pytest.approx(0.01)
-    never = replace(config, learning_rates=LearningRates(settle=1.0))
-    assert settling_at(never, 1000) == 1.0
+    config = TrainConfig(steps=1000, learning_rates=LearningRates(settle=0.6, settle_after=50, settled=0.01))
+    assert [settling_at(config, step, 12) for step in (1, 600)] == [1.0, 1.0]
+    assert settling_at(config, 800, 12) == pytest.approx(0.1)  # half way: the geometric mean
+    assert settling_at(config, 1000, 12) == pytest.approx(0.01)
+    assert settling_at(config, 800, 16) == 1.0  # seen 50 times each
+    assert settling_at(config, 900, 16) == pytest.approx(0.1)
+    assert settling_at(replace(config, batch=2), 800, 16) == pytest.approx(0.1)  # after 400 steps; 600 are more
+    assert [settling_at(config, 1000, photos) for photos in (20, 1000)] == [1.0, 1.0]
+    never = replace(config, learning_rates=LearningRates(settle=1.0, settle_after=0))
+    assert settling_at(never, 1000, 1) == 1.0
 
 
 def test_sh_degrees_are_added_one_by_one() -> None:
