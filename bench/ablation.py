@@ -25,6 +25,7 @@ from diorama.reconstruct.train import PRESETS, TrainConfig
 
 VARIANTS: dict[str, Callable[[TrainConfig], TrainConfig]] = {
     "preview as it is": lambda c: c,
+    "rates do not settle": lambda c: replace(c, learning_rates=replace(c.learning_rates, settle=1.0)),
     "small photos first": lambda c: replace(c, resolution=replace(c.resolution, min_px=120)),
     "sparse Adam": lambda c: replace(c, sparse_adam=True),
     "strategy classic": lambda c: replace(c, strategy="classic"),

@@ -6,7 +6,7 @@ photo, and 36 bytes per pixel of as many as the kernels' cache holds with what t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,8 @@ from ..table import COLUMNS, Drawn, Floats, Index, Statistics, Weigh
 from . import Arrays, Shot, ShotGradients, StepSettings, Target
 
 LANES = 16
+PART = 1024
+"""Blocks that are converted at once."""
 
 
 class NativeSteps:
@@ -217,8 +219,8 @@ class NativeSteps:
         every = slice(0, COLUMNS)
         state = {
             "rows": self._column_of(self._params, every),
-            "exp_avg": self._column_of(kernels.from_bfloats(self._exp_avg[: self._used]), every),
-            "exp_avg_sq": self._column_of(kernels.from_bfloats(self._exp_avg_sq[: self._used]), every),
+            "exp_avg": self._moment_rows(self._exp_avg),
+            "exp_avg_sq": self._moment_rows(self._exp_avg_sq),
             "grad_norm": self._grad_norm[: self._count].copy(),
             "visible": self._visible[: self._count].copy(),
         }
@@ -239,11 +241,25 @@ class NativeSteps:
             kernels.zero_moments(self._capacity),
         )
         self._params[: self._used] = kernels.blocks_from_rows(rows)
-        self._exp_avg[: self._used] = kernels.to_bfloats(kernels.blocks_from_rows(exp_avg))
-        self._exp_avg_sq[: self._used] = kernels.to_bfloats(kernels.blocks_from_rows(exp_avg_sq))
+        for blocks, values in ((self._exp_avg, exp_avg), (self._exp_avg_sq, exp_avg_sq)):
+            for part in self._parts():
+                chosen = values[part.start * LANES : part.stop * LANES]
+                blocks[part] = kernels.to_bfloats(kernels.blocks_from_rows(chosen))
         self._grad_norm, self._visible, self._radii_px, self._signed_norm = (
             np.zeros(self._capacity, np.float32) for _ in range(4)
         )
+
+    def _moment_rows(self, blocks: kernels.BFloats) -> Floats:
+        rows = np.empty((self._used * LANES, COLUMNS), np.float32)
+        for part in self._parts():
+            wide = kernels.from_bfloats(blocks[part]).transpose(0, 2, 1)
+            rows[part.start * LANES : part.stop * LANES] = wide.reshape(-1, COLUMNS)
+        return rows[: self._count]
+
+    def _parts(self) -> Iterator[slice]:
+        """All blocks that hold splats, some at a time: a copy of all in another type would be the peak of memory."""
+        for first in range(0, self._used, PART):
+            yield slice(first, min(self._used, first + PART))
 
     def _pulls(self, count: int) -> SplatStatistics:
         visible, radii, pull = self._visible[:count], self._radii_px[:count], self._grad_norm[:count]
