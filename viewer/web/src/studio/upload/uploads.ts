@@ -147,7 +147,7 @@ export class Uploads {
     one.stop = stop;
     try {
       // Two tabs must not send the same file: whichever has the lock does, and the other takes over when it is closed.
-      if (navigator.locks === undefined) await this.work(one, stop.signal);
+      if (navigator.locks === undefined) await this.work(one, stop.signal, false);
       else await this.withLock(one, stop.signal);
     } catch (error) {
       if (!stop.signal.aborted) this.settle(one, "failed", words(error));
@@ -162,8 +162,9 @@ export class Uploads {
     try {
       await navigator.locks.request(name, { signal }, async () => {
         window.clearTimeout(waiting);
-        if (one.upload.state === "elsewhere" && !this.takeOver(one)) return;
-        await this.work(one, signal);
+        const wasElsewhere = one.upload.state === "elsewhere";
+        if (wasElsewhere && !this.takeOver(one)) return;
+        await this.work(one, signal, wasElsewhere);
       });
     } finally {
       window.clearTimeout(waiting);
@@ -183,7 +184,7 @@ export class Uploads {
     return false;
   }
 
-  private async work(one: Running, signal: AbortSignal): Promise<void> {
+  private async work(one: Running, signal: AbortSignal, wasElsewhere: boolean): Promise<void> {
     const { batch } = one.upload;
     const files = one.files;
     const whole = batch.files.every((f) => f.id !== null && f.offset === f.size);
@@ -207,7 +208,7 @@ export class Uploads {
       plan.offset = plan.size;
       saveBatch(batch.key, batch);
     }
-    await this.finish(one, signal);
+    await this.finish(one, signal, wasElsewhere);
   }
 
   private moved(one: Running, bytes: number): void {
@@ -220,12 +221,15 @@ export class Uploads {
     this.onChange();
   }
 
-  /** All has arrived: makes the capture and its job. */
-  private async finish(one: Running, signal: AbortSignal): Promise<void> {
+  /**
+   * All has arrived: makes the capture and its job. `asked`: somebody may have asked for it already: another tab, whose
+   * last entry in the browser's storage this one need not see at once.
+   */
+  private async finish(one: Running, signal: AbortSignal, asked: boolean): Promise<void> {
     const { batch } = one.upload;
     this.settle(one, "starting");
     const body = { title: batch.title, uploads: batch.files.map((f) => f.id), preset: batch.preset, options: batch.options };
-    for (let asked = false; ; asked = true) {
+    for (let before = asked; ; before = true) {
       signal.throwIfAborted();
       try {
         const capture = await post<Capture>("api/captures", body);
@@ -233,7 +237,7 @@ export class Uploads {
         return this.onCapture(batch.key, capture);
       } catch (error) {
         // Asked once without hearing the answer, the uploads being gone means that the capture was made.
-        if (asked && error instanceof ApiError && error.status === 404) {
+        if (before && error instanceof ApiError && error.status === 404) {
           this.drop(batch.key);
           return this.onCapture(batch.key, null);
         }
