@@ -28,8 +28,8 @@ OPACITY_REG, SCALE_REG = 0.02, 0.03
 ROUNDING = 1.5e-6
 """A few float32 steps (2.4e-7) of parameters up to 4, after steps of 1e-3 to 1e-2; the worst seen is 4e-7."""
 PIXEL = 1e-4
-"""What a pixel less moves a splat by, at most: where its alpha is 1/255 but for rounding (2.8e-6 of it at step 9 of this
-scene) it counts in one and not in the other, as sums in another order have it; 1.4e-5 was seen."""
+"""What a pixel less moves a splat by, at most: where its alpha is 1/255 but for rounding (2.8e-6 of it at step 9 of
+this scene) it counts in one and not in the other, as sums in another order have it; 1.4e-5 was seen."""
 
 
 def _splats() -> SplatArrays:
@@ -98,8 +98,11 @@ def _composed(epsilon: float) -> list[Tensor]:
 
 @pytest.mark.parametrize("epsilon", [1e-4, 1e-15])
 def test_same_parameters(level: str, epsilon: float) -> None:
-    """With an epsilon above the gradients' rounding every splat agrees, but one that a pixel may miss. With 3DGS's, Adam goes a whole step where a
-    gradient's sign points, however small it is: one that is rounding itself may go either way."""
+    """With an epsilon above the gradients' rounding every splat agrees, but one that a pixel may miss.
+
+    With 3DGS's, Adam goes a whole step where a gradient's sign points, however small it is: one that is rounding itself
+    may go either way.
+    """
     for name, a, b in zip(SplatArrays._fields, _fused(epsilon), _composed(epsilon), strict=True):
         gap = np.abs(a - b.numpy())
         if epsilon < 1e-10:
