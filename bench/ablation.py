@@ -1,12 +1,13 @@
 """What each part of the trainer gives: time and held-out quality with it changed, everything else equal.
 
-    python bench/ablation.py [--runs 5] [--steps 3000] [--size 496] [--only NAME ...] [--set NAME]
+    python bench/ablation.py [--runs 5] [--steps 3000] [--size 496] [--only NAME ...] [--set NAME ...]
 
-Two sets: brighton_beach with its given cameras (18 drone photos) and the synthetic terrace (24 pictures of 480x360 and
-their true cameras). Every variant is trained with seeds 0 to RUNS - 1, the variants in turn; medians, and the range of
-the PSNR. Everything runs on one thread, and seconds are the processor's for the training alone, so that what else the
-machine does hardly counts. What the parts of the kernels give (tiles, fusion) is in `bench/parts.py`: they change time
-only. By default photos of this size have it throughout; `small photos first` starts with a quarter of it.
+Two sets unless told otherwise: brighton_beach with its given cameras (18 drone photos) and the synthetic terrace (24
+pictures of 480x360 and their true cameras). Others are sets of the footage folder, their cameras found as `scan` does.
+Every variant is trained with seeds 0 to RUNS - 1, the variants in turn; medians, and the range of the PSNR. Everything
+runs on one thread, and seconds are the processor's for the training alone, so that what else the machine does hardly
+counts. What the parts of the kernels give (tiles, fusion) is in `bench/parts.py`: they change time only. By default
+photos of this size have it throughout; `small photos first` starts with a quarter of it.
 """
 
 from __future__ import annotations
@@ -34,10 +35,11 @@ VARIANTS: dict[str, Callable[[TrainConfig], TrainConfig]] = {
     "anti-aliasing": lambda c: replace(c, antialiased=True),
 }
 
-SETS: dict[str, Callable[[], PosedScene]] = {
-    "brighton_beach": lambda: real("baseline"),
-    "terrace": lambda: synthetic(24, 480, 360),
-}
+
+def scene_of(name: str) -> PosedScene:
+    if name == "terrace":
+        return synthetic(24, 480, 360)
+    return real("baseline" if name == "brighton_beach" else name)
 
 
 def main() -> None:
@@ -46,14 +48,14 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=3_000)
     parser.add_argument("--size", type=int, default=496)
     parser.add_argument("--only", nargs="*", choices=list(VARIANTS), default=list(VARIANTS))
-    parser.add_argument("--set", choices=list(SETS), help="instead of both")
+    parser.add_argument("--set", nargs="*", default=["brighton_beach", "terrace"])
     options = parser.parse_args()
     kernels.set_thread_count(1)
     print(f"{kernels.simd_level()}, one thread, {options.steps} steps, {options.runs} seeds")
     print(f"| set | variant | CPU seconds | PSNR, dB | from - to |\n{'|---' * 5}|")
     base = replace(PRESETS["preview"], steps=options.steps, max_size_px=options.size, backend="cpu")
-    for name in [options.set] if options.set else SETS:
-        scene = SETS[name]()
+    for name in options.set:
+        scene = scene_of(name)
         runs: dict[str, list[Trained]] = {variant: [] for variant in options.only}
         for seed in range(options.runs):
             for variant in options.only:

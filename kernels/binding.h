@@ -5,8 +5,11 @@
 
 #include <cstdint>
 #include <initializer_list>
+#include <optional>
 #include <string>
 #include <type_traits>
+
+#include "cpu/types.h"
 
 namespace nb = nanobind;
 
@@ -46,6 +49,31 @@ T* data_of(const A& array, const char* name, Shape shape, const char* wanted) {
   return static_cast<T*>(array.data());
 }
 
-void bind_stereo(nb::module_& m);   // binding_stereo.cpp
+template <class A>
+float* blocks_of(const A& blocks, const char* name, std::size_t block_count) {
+  return const_cast<float*>(data_of<const float>(
+      blocks, name, {block_count == SIZE_MAX ? -1 : static_cast<std::int64_t>(block_count), kParameters, kLanes},
+      block_count == SIZE_MAX ? "float32(B, 59, 16)" : "float32(B, 59, 16) like blocks"));
+}
+
+inline Splats splats_of(float* blocks, std::size_t block_count, std::int64_t count, int degree) {
+  if (count < 0 || count > static_cast<std::int64_t>(block_count) * kLanes)
+    throw nb::value_error(("count is " + std::to_string(count) + ", but blocks hold 0 to " +
+                           std::to_string(block_count * kLanes) + " splats").c_str());
+  if (count > (1 << 26)) throw nb::value_error("more than 67 million splats");
+  if (degree < 0 || degree > 3) throw nb::value_error("sh_degree must be 0 to 3");
+  Splats s;
+  s.blocks = blocks;
+  s.count = static_cast<int>(count);
+  s.degree = degree;
+  return s;
+}
+
+inline const float* smoothing_of(const std::optional<Input>& smoothing, std::int64_t count) {
+  return smoothing ? data_of<const float>(*smoothing, "smoothing", {count}, "float32(count,)") : nullptr;
+}
+
+void bind_stereo(nb::module_& m);     // binding_stereo.cpp
+void bind_training(nb::module_& m);   // binding_training.cpp
 
 }  // namespace diorama::binding

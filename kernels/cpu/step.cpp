@@ -196,7 +196,7 @@ void median_depth(Workspace& ws, Pool& pool, const Level& level, float* picture)
   read_planes(ws.layout, ws.feature_planes.data(), 1, picture);
 }
 
-Loss train_step(Workspace& ws, Pool& pool, const Level& level, Splats splats, const Moments& moments,
+Loss train_step(Workspace& ws, Pool& pool, const Level& level, Splats splats, const AdamMoments& moments,
                 Shot& shot, const StepOptions& options, const Statistics& statistics) {
   GradientSink sink;
   sink.moments = moments;
@@ -212,7 +212,7 @@ Loss accumulate_step(Workspace& ws, Pool& pool, const Level& level, Splats splat
   return learn(ws, pool, level, splats, shot, options, statistics, sink);
 }
 
-void apply_step(Pool& pool, const Level& level, Splats splats, const Moments& moments, float* gradients,
+void apply_step(Pool& pool, const Level& level, Splats splats, const AdamMoments& moments, float* gradients,
                 std::uint8_t* seen, int views, const StepOptions& options) {
   splats.degree = options.sh_degree;
   GradientSink sink;

@@ -83,14 +83,14 @@ struct Shot {
 };
 
 // One step, in place. Splats.degree is overruled by the options.
-Loss train_step(Workspace& ws, Pool& pool, const Level& level, Splats splats, const Moments& moments,
+Loss train_step(Workspace& ws, Pool& pool, const Level& level, Splats splats, const AdamMoments& moments,
                 Shot& shot, const StepOptions& options, const Statistics& statistics);
 
 // The same in two: the loss's gradients are added to `gradients` (blocks) and `seen` is set for the splats in sight,
 // for any number of views; then the splats move by the mean, and both are zero again.
 Loss accumulate_step(Workspace& ws, Pool& pool, const Level& level, Splats splats, float* gradients,
                      std::uint8_t* seen, Shot& shot, const StepOptions& options, const Statistics& statistics);
-void apply_step(Pool& pool, const Level& level, Splats splats, const Moments& moments, float* gradients,
+void apply_step(Pool& pool, const Level& level, Splats splats, const AdamMoments& moments, float* gradients,
                 std::uint8_t* seen, int views, const StepOptions& options);
 
 void fit_planes(Workspace& ws, int width, int height, bool with_depth);

@@ -68,7 +68,7 @@ struct MomentBlocks {
   T *first = nullptr, *second = nullptr;
 };
 // Of one kind or the other; null where there are none.
-struct Moments {
+struct AdamMoments {
   MomentBlocks<float> full;
   MomentBlocks<BFloat> half;
   bool any() const { return full.first || half.first; }
@@ -79,7 +79,7 @@ struct Moments {
 struct GradientSink {
   float* gradients = nullptr;                    // blocks, or null
   std::uint8_t* seen = nullptr;                  // (block_count * 16,): not null for adding; 1 where a view saw the splat
-  Moments moments;                               // none for no Adam step
+  AdamMoments moments;                           // none for no Adam step
   AdamOptions adam;
   // Statistics for densification, each (count,) or null; see SplatStatistics in kernels/steps.py.
   float *gradient_norms = nullptr, *abs_gradient_norms = nullptr, *views = nullptr, *max_radii = nullptr;

@@ -118,7 +118,7 @@ def train_splats(
 
     Goes on from the newest whole checkpoint in `out/checkpoints` when it belongs to the same frames and config; on one
     thread the result then has the same bytes as without the break. Ctrl-C and SIGTERM write a checkpoint, then
-    KeyboardInterrupt rises. Leaves `out/training.json`. Memory: `config.photo_memory_mb`, and about 2 kB per splat on
+    KeyboardInterrupt rises. Leaves `out/training.json`. Memory: `config.photo_memory_mb`, and about 0.8 kB per splat on
     the `cpu` backend.
 
     An `observer` may look at the training between its steps, which changes no byte of the result, and may end it early:

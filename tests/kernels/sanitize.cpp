@@ -183,7 +183,7 @@ void lose(int width, int height, const char* mask, const Level& level) {
 void train(Cloud& cloud, const Camera& camera, Photo& photo, const Level& level, int steps, bool deterministic) {
   Blocks first(cloud.count), second(cloud.count);
   BlocksOf<BFloat> half_first(cloud.count), half_second(cloud.count);
-  Moments moments;
+  AdamMoments moments;
   if (deterministic) moments.full = {first.values.get(), second.values.get()};
   else moments.half = {half_first.values.get(), half_second.values.get()};
   Blocks sums(cloud.count);

@@ -26,7 +26,7 @@ from diorama.kernels import (
 from diorama.kernels._lens import LensModel, fisheye_radius, lens_limits, opencv_radius
 from diorama.kernels.twin_lens import project_points
 
-from .scenes import Floats, assert_close_where, cloud, one_splat, tensors
+from .scenes import Floats, assert_close_where, assert_slopes, cloud, one_splat, tensors
 from .test_picture import BACKGROUND, compare, twin_picture
 
 
@@ -214,20 +214,7 @@ def test_the_twins_gradient_by_finite_differences(model: LensModel) -> None:
         total: torch.Tensor = (rgb * weights).sum() + (alpha * weights[..., 0]).sum() + 0.1 * depth.sum()
         return total
 
-    value().backward()  # type: ignore[no-untyped-call]
-    rng = np.random.default_rng(1)
-    h = 1e-6
-    for tensor in p:
-        assert tensor.grad is not None
-        direction = torch.tensor(rng.standard_normal(tensor.shape))
-        with torch.no_grad():
-            tensor.add_(h * direction)
-            above = value()
-            tensor.sub_(2 * h * direction)
-            below = value()
-            tensor.add_(h * direction)
-        expected, slope = float((above - below) / (2 * h)), float((tensor.grad * direction).sum())
-        assert abs(slope - expected) < 1e-5 * max(1.0, abs(expected)), "central differences of step 1e-6"
+    assert_slopes(value, p)
 
 
 def test_a_weak_lens_is_nearly_a_pinhole() -> None:

@@ -12,7 +12,7 @@ import torch
 from diorama import kernels
 from diorama.kernels import SplatArrays, View, pack, render, twin, twin_outputs
 
-from .scenes import assert_close_where, cloud, one_splat, tensors
+from .scenes import assert_close_where, assert_slopes, cloud, one_splat, tensors
 from .test_picture import compare
 
 Array = npt.NDArray[np.float64]
@@ -118,19 +118,7 @@ def test_the_twins_gradient_by_finite_differences() -> None:
         total: torch.Tensor = (rgb * weights).sum() + (alpha * weights[..., 0]).sum() + 0.1 * depth.sum()
         return total
 
-    value().backward()  # type: ignore[no-untyped-call]
-    rng, h = np.random.default_rng(1), 1e-6
-    for tensor in p:
-        assert tensor.grad is not None
-        direction = torch.tensor(rng.standard_normal(tensor.shape))
-        with torch.no_grad():
-            tensor.add_(h * direction)
-            above = value()
-            tensor.sub_(2 * h * direction)
-            below = value()
-            tensor.add_(h * direction)
-        expected, slope = float((above - below) / (2 * h)), float((tensor.grad * direction).sum())
-        assert abs(slope - expected) < 1e-5 * max(1.0, abs(expected)), "central differences of step 1e-6"
+    assert_slopes(value, p)
 
 
 def test_the_same_place_upside_down(level: str) -> None:
