@@ -22,11 +22,12 @@ from scenes import real, synthetic
 
 from diorama import kernels
 from diorama.capture.types import PosedScene
-from diorama.reconstruct.train import PRESETS, TrainConfig
+from diorama.reconstruct.train import PRESETS, DropoutConfig, TrainConfig
 
 VARIANTS: dict[str, Callable[[TrainConfig], TrainConfig]] = {
     "preview as it is": lambda c: c,
     "rates do not settle": lambda c: replace(c, learning_rates=replace(c.learning_rates, settle=1.0)),
+    "no dropout": lambda c: replace(c, dropout=DropoutConfig(0.0)),
     "small photos first": lambda c: replace(c, resolution=replace(c.resolution, min_px=120)),
     "sparse Adam": lambda c: replace(c, sparse_adam=True),
     "strategy classic": lambda c: replace(c, strategy="classic"),

@@ -138,6 +138,7 @@ def train_step(
     max_radii: _Array | None,
     abs_gradient_norms: _Array | None,
     smoothing: _Array | None,
+    opacity_factors: _Array | None,
     exposure: _Array | None,
 ) -> StepResult: ...
 def accumulate_step(
@@ -153,6 +154,7 @@ def accumulate_step(
     max_radii: _Array | None,
     abs_gradient_norms: _Array | None,
     smoothing: _Array | None,
+    opacity_factors: _Array | None,
     exposure: _Array | None,
 ) -> StepResult: ...
 def apply_step(

@@ -237,6 +237,7 @@ def train_step(
     statistics: SplatStatistics | None = None,
     *,
     smoothing: Floats | None = None,
+    opacity_factors: Floats | None = None,
     exposure: Floats | None = None,
 ) -> StepStats:
     """Picture, loss, gradients and Adam in one go, in place.
@@ -248,6 +249,8 @@ def train_step(
         view: of the photo's size.
         statistics: added to when given.
         smoothing: (count,) float32 or None, see `render`. Regularizers see the scales and opacities without it.
+        opacity_factors: (count,) float32 or None: each splat's opacity is multiplied by it for this picture; 0 leaves a
+            splat out. Regularizers see the opacities without it.
         exposure: (3, 4) float32: the loss compares the photo with `twin.expose` of the picture.
 
     Raises:
@@ -266,6 +269,7 @@ def train_step(
         config.to_native(),
         *_native_statistics(statistics),
         _checked(smoothing, "smoothing"),
+        _checked(opacity_factors, "opacity_factors"),
         _checked(exposure, "exposure"),
     )
     return _stats(result)
@@ -297,6 +301,7 @@ def accumulate_step(
     statistics: SplatStatistics | None = None,
     *,
     smoothing: Floats | None = None,
+    opacity_factors: Floats | None = None,
     exposure: Floats | None = None,
 ) -> StepStats:
     """`train_step` as far as the gradients of the photo's loss, which are added to `sums`; the splats stay.
@@ -316,6 +321,7 @@ def accumulate_step(
         config.to_native(),
         *_native_statistics(statistics),
         _checked(smoothing, "smoothing"),
+        _checked(opacity_factors, "opacity_factors"),
         _checked(exposure, "exposure"),
     )
     return _stats(result)

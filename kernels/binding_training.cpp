@@ -121,13 +121,15 @@ StepResult result_of(const Loss& loss, const Workspace& ws, const Shot& shot, co
 }
 
 Shot shot_of(const Camera& camera, Photo& photo, std::int64_t count, const std::optional<Input>& smoothing,
-             const std::optional<Input>& exposure) {
+             const std::optional<Input>& opacity_factors, const std::optional<Input>& exposure) {
   if (photo.width() != camera.width || photo.height() != camera.height)
     throw nb::value_error("the photo's size is not the view's");
   Shot shot;
   shot.camera = camera;
   shot.photo = &photo;
   shot.smoothing = smoothing_of(smoothing, count);
+  if (opacity_factors)
+    shot.opacity_factors = data_of<const float>(*opacity_factors, "opacity_factors", {count}, "float32(count,)");
   if (exposure) shot.exposure = data_of<const float>(*exposure, "exposure", {3, 4}, "float32(3, 4)");
   return shot;
 }
@@ -152,11 +154,11 @@ StepResult train_step_in_place(const Array& blocks, const Array& exp_avg, const 
                                const std::optional<Array>& gradient_norms, const std::optional<Array>& views,
                                const std::optional<Array>& max_radii,
                                const std::optional<Array>& abs_gradient_norms, const std::optional<Input>& smoothing,
-                               const std::optional<Input>& exposure) {
+                               const std::optional<Input>& opacity_factors, const std::optional<Input>& exposure) {
   const Splats splats = splats_of(blocks_of(blocks, "blocks", SIZE_MAX), blocks.shape(0), count, options.sh_degree);
   const AdamMoments moments = adam_moments_of(exp_avg, exp_avg_sq, blocks.shape(0));
   if (options.adam.step < 1) throw nb::value_error("step counts from 1");
-  Shot shot = shot_of(camera, photo, count, smoothing, exposure);
+  Shot shot = shot_of(camera, photo, count, smoothing, opacity_factors, exposure);
   const Statistics statistics = statistics_of(count, gradient_norms, views, max_radii, abs_gradient_norms);
   nb::gil_scoped_release release;
   Turn turn;
@@ -172,12 +174,12 @@ StepResult accumulate_in_place(const Array& gradients, const Array& seen, const 
                                const std::optional<Array>& gradient_norms, const std::optional<Array>& views,
                                const std::optional<Array>& max_radii,
                                const std::optional<Array>& abs_gradient_norms, const std::optional<Input>& smoothing,
-                               const std::optional<Input>& exposure) {
+                               const std::optional<Input>& opacity_factors, const std::optional<Input>& exposure) {
   const Splats splats = splats_of(blocks_of(blocks, "blocks", SIZE_MAX), blocks.shape(0), count, options.sh_degree);
   float* sums = blocks_of(gradients, "gradients", blocks.shape(0));
   const auto lanes = static_cast<std::int64_t>(blocks.shape(0)) * kLanes;
   auto* flags = data_of<std::uint8_t>(seen, "seen", {lanes}, "uint8(B * 16,)");
-  Shot shot = shot_of(camera, photo, count, smoothing, exposure);
+  Shot shot = shot_of(camera, photo, count, smoothing, opacity_factors, exposure);
   const Statistics statistics = statistics_of(count, gradient_norms, views, max_radii, abs_gradient_norms);
   nb::gil_scoped_release release;
   Turn turn;
@@ -271,11 +273,11 @@ void diorama::binding::bind_training(nb::module_& m) {
   m.def("train_step", &train_step_in_place, nb::arg("blocks"), nb::arg("exp_avg"), nb::arg("exp_avg_sq"),
         nb::arg("count"), nb::arg("camera"), nb::arg("photo"), nb::arg("options"), nb::arg("gradient_norms").none(),
         nb::arg("views").none(), nb::arg("max_radii").none(), nb::arg("abs_gradient_norms").none(),
-        nb::arg("smoothing").none(), nb::arg("exposure").none());
+        nb::arg("smoothing").none(), nb::arg("opacity_factors").none(), nb::arg("exposure").none());
   m.def("accumulate_step", &accumulate_in_place, nb::arg("gradients"), nb::arg("seen"), nb::arg("blocks"),
         nb::arg("count"), nb::arg("camera"), nb::arg("photo"), nb::arg("options"), nb::arg("gradient_norms").none(),
         nb::arg("views").none(), nb::arg("max_radii").none(), nb::arg("abs_gradient_norms").none(),
-        nb::arg("smoothing").none(), nb::arg("exposure").none());
+        nb::arg("smoothing").none(), nb::arg("opacity_factors").none(), nb::arg("exposure").none());
   m.def("apply_step", &apply_in_place);
   m.def("add_mcmc_noise", &add_noise);
   m.def("philox", &philox_words);

@@ -192,6 +192,7 @@ def project(
     antialiased: bool = False,
     low_pass_px2: float = LOW_PASS_PX2,
     smoothing: Tensor | None = None,
+    opacity_factors: Tensor | None = None,
     cam_from_world: Tensor | None = None,
 ) -> Projected:
     """Splats (N, 3), (N, 4), (N, 3), (N,), (N, K, 3) in the world to what `view` sees of them; steps 1 to 3 above.
@@ -200,7 +201,8 @@ def project(
 
     `antialiased`: the opacity is multiplied by `sqrt(det S / det(S + low_pass_px2 I))`, S the covariance in pixels (Yu
     et al. 2024, eq. 10). The paper's low-pass is `MIP_LOW_PASS_PX2`; gsplat's mode of this name keeps `LOW_PASS_PX2`.
-    `smoothing` (N,): see `smoothed`. `cam_from_world` (3, 4): instead of the view's, to be differentiated by.
+    `smoothing` (N,): see `smoothed`. `opacity_factors` (N,) at least 0: of each splat's opacity, 0 leaves it out.
+    `cam_from_world` (3, 4): instead of the view's, to be differentiated by.
     """
     count = (sh_degree + 1) ** 2
     if cam_from_world is None:
@@ -211,6 +213,8 @@ def project(
     for values in checked if smoothing is None else [*checked, smoothing]:
         finite &= values.detach().reshape(len(means), math.prod(values.shape[1:])).isfinite().all(-1)
     finite &= quats.detach().norm(dim=-1) > 0
+    if opacity_factors is not None:
+        finite &= (opacity_factors > 0) & opacity_factors.isfinite()
     in_camera = (means @ rotation.T + translation).detach()
     index = torch.nonzero(finite & sees(in_camera, view, NEAR)).squeeze(-1)  # what is dropped never meets a 1 / 0
 
@@ -219,6 +223,8 @@ def project(
     scales, opacities = log_scales[index].exp(), torch.sigmoid(logit_opacities[index])
     if smoothing is not None:
         scales, opacities = smoothed(scales, opacities, smoothing[index])
+    if opacity_factors is not None:
+        opacities = opacities * opacity_factors[index]
     axes = rotation @ rotations(quats[index]) * scales[:, None, :]
     planes = None
     if view.model == "equirectangular":
@@ -327,6 +333,7 @@ def rasterize(
     antialiased: bool = False,
     low_pass_px2: float = LOW_PASS_PX2,
     smoothing: Tensor | None = None,
+    opacity_factors: Tensor | None = None,
     cam_from_world: Tensor | None = None,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The picture of N splats.
@@ -337,7 +344,8 @@ def rasterize(
         view: the camera. sh_degree: 0 to 3. background: three sRGB values.
         tile_px: pictures are made in tiles of this side, one at a time and once more in the backward pass, so that
             memory grows with a tile's share of splats only.
-        shifts_px (N, 2), antialiased, low_pass_px2, smoothing (N,), cam_from_world (3, 4): see `project`.
+        shifts_px (N, 2), antialiased, low_pass_px2, smoothing (N,), opacity_factors (N,), cam_from_world (3, 4): see
+            `project`.
 
     Returns:
         rgb (H, W, 3), alpha (H, W) and accumulated depth (H, W), the sum of weight times z. Differentiable by every
@@ -348,6 +356,7 @@ def rasterize(
         antialiased=antialiased,
         low_pass_px2=low_pass_px2,
         smoothing=smoothing,
+        opacity_factors=opacity_factors,
         cam_from_world=cam_from_world,
     )
     back = torch.as_tensor(background).to(means)

@@ -45,12 +45,20 @@ inline void shape_fields(const SphereGeometry& g, const Eye& eye, Floats reach, 
   fields[kAtBend] = zeros();
 }
 
-// Writes the records of one register of splats; returns its visible lanes.
+// Writes the records of one register of splats; returns its visible lanes. `factors` of the opacities may be null; they
+// need no backward pass, as it goes by the logarithm of alpha.
 template <Lens L>
-inline unsigned project_group(const Parameters& p, const Eye& eye, int degree, unsigned lanes, Record* records,
-                              float* depths, float* order) {
+inline unsigned project_group(const Parameters& p, const float* factors, const Eye& eye, int degree, unsigned lanes,
+                              Record* records, float* depths, float* order) {
   const auto g = look_at<typename GeometryOf<L>::Type>(p, eye);
-  const Floats log2_opacity = g.log2_fade - log2_approx(1.f + g.odds), reach = reach_of(log2_opacity);
+  Floats log2_opacity = g.log2_fade - log2_approx(1.f + g.odds);
+  Mask taken = mask_from_bits(lanes);
+  if (factors) {
+    const Floats factor = load(factors);
+    taken = both(taken, both(greater(factor, zeros()), is_finite(factor)));
+    log2_opacity = log2_opacity + log2_approx(maximum(factor, all(kTiny)));
+  }
+  const Floats reach = reach_of(log2_opacity);
   const Floats px = g.px, py = g.py;
   const Floats half_width = square_root(maximum(reach * g.xx, zeros()));
   const Floats half_height = square_root(maximum(reach * g.yy, zeros()));
@@ -61,7 +69,7 @@ inline unsigned project_group(const Parameters& p, const Eye& eye, int degree, u
   }
   ok = both(ok, both(greater(all(kMaxCovariance), g.xx), greater(all(kMaxCovariance), g.yy)));
   ok = both(ok, greater(g.det, zeros()));
-  ok = both(ok, mask_from_bits(lanes));
+  ok = both(ok, taken);
   if (!any(ok)) return 0;
 
   Floats basis[16], color[3];
@@ -128,8 +136,9 @@ void project_through(Workspace& ws, Pool& pool, const Splats& splats) {
       for (int group = 0; group < kGroups; ++group) {
         const int first = b * kLanes + group * kWidth;
         const unsigned lanes = real_lanes(first, splats.count);
-        const unsigned visible = lanes ? project_group<L>(Parameters{block + group * kWidth, ws.smoothing_at(first)}, eye,
-                                                          splats.degree, lanes, &ws.records[first], &ws.depths[first],
+        const unsigned visible = lanes ? project_group<L>(Parameters{block + group * kWidth, ws.smoothing_at(first)},
+                                                          ws.factors_at(first), eye, splats.degree, lanes,
+                                                          &ws.records[first], &ws.depths[first],
                                                           is_all_round(L) ? &ws.order[first] : nullptr)
                                        : 0u;
         for (int l = 0; l < kWidth; ++l) ws.visible[first + l] = visible >> l & 1;

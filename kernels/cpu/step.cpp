@@ -45,12 +45,16 @@ void fit_plane(Scratch<float>& plane, std::size_t floats, bool clear) {
 void take_filters(Workspace& ws, const Splats& splats, const Filters& filters) {
   ws.antialiased = filters.antialiased;
   ws.low_pass = filters.low_pass;
-  ws.smoothed = filters.smoothing != nullptr;
-  if (!ws.smoothed) return;
-  const std::size_t count = splats.count, padded = static_cast<std::size_t>(splats.block_count()) * kLanes;
-  ws.smoothing.reserve(padded);
-  std::memcpy(ws.smoothing.data(), filters.smoothing, count * sizeof(float));
-  for (std::size_t i = count; i < padded; ++i) ws.smoothing[i] = 0;
+  const auto take = [&](Scratch<float>& column, const float* values) {
+    if (!values) return false;
+    const std::size_t count = splats.count, padded = static_cast<std::size_t>(splats.block_count()) * kLanes;
+    column.reserve(padded);
+    std::memcpy(column.data(), values, count * sizeof(float));
+    for (std::size_t i = count; i < padded; ++i) column[i] = 0;
+    return true;
+  };
+  ws.smoothed = take(ws.smoothing, filters.smoothing);
+  ws.weighed = take(ws.factors, filters.opacity_factors);
 }
 
 void draw(Workspace& ws, Pool& pool, const Level& level, const Camera& camera, const Splats& splats,
@@ -91,7 +95,7 @@ Loss learn(Workspace& ws, Pool& pool, const Level& level, Splats splats, Shot& s
       (options.depth_weight > 0 && planes.depth_count) || (options.empty_weight > 0 && planes.empty_count);
   PhaseClock clock(ws.phase_ms);
   draw(ws, pool, level, shot.camera, splats, options.background, planes.masked ? planes.kept.data() : nullptr,
-       with_geometry, {options.antialiased, options.low_pass, shot.smoothing}, clock);
+       with_geometry, {options.antialiased, options.low_pass, shot.smoothing, shot.opacity_factors}, clock);
   Loss loss = compare(ws, pool, level, planes, shot, options.ssim_weight);
   if (with_geometry) level.geometry_loss(ws, pool, planes, options.depth_weight, options.empty_weight, loss);
   clock.done(kLossPhase);

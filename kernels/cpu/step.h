@@ -41,6 +41,7 @@ struct Filters {
   bool antialiased = false;
   float low_pass = kLowPass;
   const float* smoothing = nullptr;
+  const float* opacity_factors = nullptr;   // (count,) at least 0, or null
 };
 
 struct Statistics {   // (count,) each, or null; see SplatStatistics in kernels/steps.py
@@ -77,7 +78,8 @@ void median_depth(Workspace& ws, Pool& pool, const Level& level, float* picture)
 struct Shot {
   Camera camera;
   Photo* photo = nullptr;
-  const float* smoothing = nullptr;  // (count,), or null
+  const float* smoothing = nullptr;        // (count,), or null
+  const float* opacity_factors = nullptr;  // (count,) at least 0, or null
   const float* exposure = nullptr;   // (3, 4), or null for the picture as it is
   double d_exposure[12] = {};        // by the exposure, where there is one
 };

@@ -89,12 +89,14 @@ struct Workspace {
   Scratch<float> image, left, depth, d_image, d_left, d_depth, exposed;
   PlaneLayout exposed_layout;
 
-  // Per splat. smoothing: as given (see smooth_scale in geometry.h), padded with zeros; used when `smoothed`.
-  Scratch<float> smoothing;
-  bool smoothed = false;
+  // Per splat, as given and padded with zeros. smoothing: see smooth_scale in geometry.h; used when `smoothed`. factors:
+  // of the opacities, 0 for a splat that is left out; used when `weighed`.
+  Scratch<float> smoothing, factors;
+  bool smoothed = false, weighed = false;
   bool antialiased = false;   // opacities make up for the low-pass
   float low_pass = kLowPass;
   [[gnu::always_inline]] const float* smoothing_at(int splat) { return smoothed ? &smoothing[splat] : nullptr; }
+  [[gnu::always_inline]] const float* factors_at(int splat) { return weighed ? &factors[splat] : nullptr; }
   Scratch<Record> records;
   Scratch<float> depths;
   Scratch<float> order;   // what splats are sorted by, where that is not their depth

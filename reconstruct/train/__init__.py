@@ -15,6 +15,7 @@
 from .config import (
     PRESETS,
     ClassicConfig,
+    DropoutConfig,
     FastConfig,
     FloaterConfig,
     LearningRates,
@@ -30,6 +31,7 @@ __all__ = [
     "PRESETS",
     "Box",
     "ClassicConfig",
+    "DropoutConfig",
     "FastConfig",
     "FloaterConfig",
     "LearningRates",

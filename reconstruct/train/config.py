@@ -192,6 +192,19 @@ class FastConfig:
 
 
 @dataclass(frozen=True)
+class DropoutConfig:
+    """Splats left out of a step at random where few photos see the same place (see dropout.py).
+
+    share: of all splats, at its most. few: of photos of which the places in the middle are seen by so many it is all
+        of `share`; many: by so many, nothing; in between it falls linearly.
+    """
+
+    share: float = 0.2
+    few: int = 4
+    many: int = 12
+
+
+@dataclass(frozen=True)
 class FloaterConfig:
     """What is taken out at the end of a training, before export (see floaters.py).
 
@@ -268,6 +281,7 @@ class TrainConfig:
     mcmc: McmcConfig = field(default_factory=McmcConfig)
     classic: ClassicConfig = field(default_factory=ClassicConfig)
     fast: FastConfig = field(default_factory=FastConfig)
+    dropout: DropoutConfig = field(default_factory=DropoutConfig)
     floaters: FloaterConfig = field(default_factory=FloaterConfig)
 
     def __post_init__(self) -> None:
@@ -288,6 +302,8 @@ class TrainConfig:
             "learning_rates.settle": (0.0 <= self.learning_rates.settle <= 1.0, "0 to 1"),
             "learning_rates.settle_after": (self.learning_rates.settle_after >= 0, "at least 0"),
             "learning_rates.settled": (0.0 < self.learning_rates.settled <= 1.0, "above 0, at most 1"),
+            "dropout.share": (0.0 <= self.dropout.share <= 0.9, "0 to 0.9"),
+            "dropout.few": (1 <= self.dropout.few < self.dropout.many, "at least 1, below dropout.many"),
             "seed": (0 <= self.seed < 2**31, "0 to 2147483647"),
             "photo_memory_mb": (self.photo_memory_mb is None or self.photo_memory_mb >= 0, "at least 0"),
             "checkpoint_every": (self.checkpoint_every >= 1, "at least 1"),

@@ -12,13 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from diorama.kernels import View
-from diorama.render.rasterize import camera_of
-
 from .backends import Target
+from .pixels import Array, pose_of, project, rays_of
 from .sky import Shell, distance_to_shell, is_sky
-
-Array = npt.NDArray[np.float64]
 
 NEIGHBOURS = 8
 """A cell is put as far away as the farthest of this many points nearest to it in the picture.
@@ -51,7 +47,7 @@ def cover_views(points: Array, targets: Iterable[Target], cells: int, most: int,
     for target in targets:
         view = target.view
         cell_px = max(view.width, view.height) / cells
-        pixels, depth = _project(np.concatenate([points, added]), view)
+        pixels, depth = project(np.concatenate([points, added]), view)
         x, y = _empty_cells(pixels[depth > 0], target, cell_px)
         room, near = most - len(added), (depth > 0) & is_solid
         if not len(x) or room <= 0 or not near.any():
@@ -71,27 +67,6 @@ def cover_views(points: Array, targets: Iterable[Target], cells: int, most: int,
         colors = np.concatenate([colors, _cell_colors(target, x, y, cell_px)])
         radii = np.concatenate([radii, 0.5 * cell_px * far / view.fx])
     return Cover(added, colors, radii)
-
-
-def pose_of(view: View) -> tuple[Array, Array]:
-    matrix = np.asarray(view.cam_from_world, dtype=np.float64)
-    return matrix[:, :3], matrix[:, 3]
-
-
-def _project(points: Array, view: View) -> tuple[Array, Array]:
-    """Pixels (N, 2), meaningless where depth (N,), z or the distance as `View` has it, is not positive."""
-    rotation, translation = pose_of(view)
-    in_camera = points @ rotation.T + translation
-    depth = np.linalg.norm(in_camera, axis=1) if view.depth_is_distance else in_camera[:, 2]
-    pixels = camera_of(view).project(in_camera)
-    seen = (depth > 1e-9) & np.isfinite(pixels).all(axis=1)
-    return np.where(seen[:, None], pixels, -1.0), np.where(seen, depth, 0.0)
-
-
-def rays_of(pixels: Array, view: View) -> Array:
-    """Directions (M, 3) in the camera at depth 1."""
-    rays = camera_of(view).rays(pixels)
-    return rays if view.depth_is_distance else rays / rays[:, 2:]
 
 
 def _empty_cells(pixels: Array, target: Target, cell_px: float) -> tuple[Array, Array]:

@@ -27,6 +27,7 @@ from diorama.render.transform import transform_splats
 from .backends import Shot, StepBackend, StepSettings, Target, open_backend
 from .checkpoint import Checkpoint, load_newest, save_checkpoint
 from .config import TrainConfig
+from .dropout import Dropout, dropout_shares
 from .floaters import remove_floaters
 from .geometry import depth_weight_at
 from .interrupt import StopSignals
@@ -36,7 +37,7 @@ from .observe import TrainObserver, Watched, read_crop
 from .photos import AHEAD, kernel_memory
 from .prepare import Prepared, prepare
 from .resolution import scale_at, scaled_view
-from .schedule import background_at, means_learning_rate, settling_at, sh_degree_at, views_at
+from .schedule import background_at, dropout_at, means_learning_rate, settling_at, sh_degree_at, views_at
 from .smoothing import Smoother, bake
 from .strategies import Strategy, make_strategy
 from .table import MEAN, Floats, splats_from_rows
@@ -91,6 +92,7 @@ class _Training:
     learnt: Learnt
     smoother: Smoother | None
     nearness: Nearness
+    dropout: list[float]
 
 
 @dataclass(eq=False)
@@ -161,7 +163,8 @@ def _train(prepared: Prepared, out: Path, on_event: OnEvent, observer: TrainObse
     resumed_from = progress.step
     views = prepared.photos.views
     smoother, nearness = Smoother(views) if config.antialiased else None, Nearness(views, config.steps)
-    training = _Training(prepared, backend, strategy, learnt, smoother, nearness)
+    dropout = dropout_shares(views, prepared.rows[:, MEAN], config.dropout)
+    training = _Training(prepared, backend, strategy, learnt, smoother, nearness, dropout)
     watched = None if observer is None else (observer, Watched(prepared, backend, learnt, progress.history, out))
     _run(training, progress, folder, on_event, watched)
     exposures = None if learnt.exposure is None else learnt.exposure.values()
@@ -344,10 +347,12 @@ def _shots(training: _Training, step: int) -> list[Shot]:
     if not photos.is_whole:
         ahead = range(step, min(config.steps, step + AHEAD) + 1)
         photos.expect(target for soon in ahead for target in views_at(config, soon, len(photos)))
-    shots = []
+    shots: list[Shot] = []
     for target in views_at(config, step, len(photos)):
         view = scaled_view(training.learnt.view(target, photos.views[target]), scale)
-        shots.append(Shot(target, view, None if exposure is None else exposure.value(target)))
+        share, place = training.dropout[target] * dropout_at(config, step), (step - 1) * config.batch + len(shots)
+        dropout = Dropout(share, config.seed, place) if share > 0 else None
+        shots.append(Shot(target, view, None if exposure is None else exposure.value(target), dropout))
     return shots
 
 

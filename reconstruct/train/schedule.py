@@ -14,8 +14,8 @@ import numpy.typing as npt
 
 from .config import TrainConfig
 
-Purpose = Literal["views", "background", "relocate", "grow", "split", "start", "sample"]
-_PURPOSES: tuple[Purpose, ...] = ("views", "background", "relocate", "grow", "split", "start", "sample")
+Purpose = Literal["views", "background", "relocate", "grow", "split", "start", "sample", "dropout"]
+_PURPOSES: tuple[Purpose, ...] = ("views", "background", "relocate", "grow", "split", "start", "sample", "dropout")
 
 
 def random_numbers(seed: int, purpose: Purpose, step: int) -> np.random.Generator:
@@ -53,6 +53,11 @@ def views_at(config: TrainConfig, step: int, count: int) -> list[int]:
 @functools.lru_cache(maxsize=4)
 def _shuffle(seed: int, epoch: int, count: int) -> npt.NDArray[np.int64]:
     return random_numbers(seed, "views", epoch).permutation(count)
+
+
+def dropout_at(config: TrainConfig, step: int) -> float:
+    """How much of a photo's dropout counts: none at first, when all is coarse anyway, all at the end."""
+    return step / config.steps
 
 
 def background_at(config: TrainConfig, step: int) -> tuple[float, float, float]:

@@ -16,7 +16,8 @@ from diorama.capture.undistort import resize_area
 from diorama.kernels import View
 
 from .backends import Target
-from .cover import Array, Cover, pose_of, rays_of
+from .cover import Cover
+from .pixels import Array, pose_of, rays_of
 
 MIN_CONFIDENCE = 0.5
 """Depth that is less sure puts splats where nothing is."""

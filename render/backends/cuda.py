@@ -52,8 +52,8 @@ def draw_tensors(
     """Premultiplied rgb (H, W, 3) over black, alpha (H, W), accumulated depth (H, W) and gsplat's record of the pass.
 
     Tensors are float32 on the GPU, shaped as in `Splats`; differentiable by all of them. `filters` are `antialiased`,
-    `smoothing` and `cam_from_world` as in `kernels.twin.project`. With `absgrad` the record's `means2d` has gsplat's
-    attribute of that name after the backward pass.
+    `smoothing`, `opacity_factors` and `cam_from_world` as in `kernels.twin.project`. With `absgrad` the record's
+    `means2d` has gsplat's attribute of that name after the backward pass.
     """
     options: dict[str, Any] = {"sh_degree": sh_degree, "render_mode": "RGB+D", "absgrad": absgrad}
     drawn, alpha, record = _rasterization(means, quats, log_scales, logit_opacities, sh, view, **options, **filters)
@@ -119,6 +119,7 @@ def _rasterization(
     antialiased: bool = False,
     low_pass_px2: float = LOW_PASS_PX2,
     smoothing: Tensor | None = None,
+    opacity_factors: Tensor | None = None,
     cam_from_world: Tensor | None = None,
     **options: Any,
 ) -> tuple[Tensor, Tensor, dict[str, Any]]:
@@ -138,6 +139,8 @@ def _rasterization(
     scales, opacities = torch.exp(log_scales), torch.sigmoid(logit_opacities)
     if smoothing is not None:
         scales, opacities = smoothed(scales, opacities, smoothing)
+    if opacity_factors is not None:
+        opacities = opacities * opacity_factors
     given = np.zeros((2, 4, 4), np.float32)  # one transfer
     given[0, 3, 3], given[0, :3] = 1.0, view.cam_from_world
     given[1, :3, :3] = [[view.fx, 0.0, view.cx], [0.0, view.fy, view.cy], [0.0, 0.0, 1.0]]

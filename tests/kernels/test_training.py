@@ -10,6 +10,7 @@ import torch
 from diorama import kernels
 from diorama.kernels import (
     Photo,
+    SplatArrays,
     SplatStatistics,
     StepConfig,
     StepStats,
@@ -27,7 +28,7 @@ from diorama.kernels import (
     zero_blocks,
 )
 
-from .scenes import Floats, assert_close_where, camera, cloud, tensors
+from .scenes import Floats, assert_close_where, assert_gradients_match, camera, cloud, tensors
 
 COUNT = 150
 BACKGROUND = (0.2, 0.1, 0.4)
@@ -158,6 +159,43 @@ def test_first_step_is_render_loss_backward_adam(level: str, masked: bool) -> No
     expected = before - rates * np.sign(gradients)
     assert_close_where(blocks[clear], expected[clear], 3e-5, reason="rounding of parameters up to 4, and of rsqrt")
     assert stats.visible == picture.context.visible.sum()
+
+
+def with_factors(splats: SplatArrays, factors: Floats | None) -> tuple[kernels.GradientSums, StepStats]:
+    count = len(splats.means)
+    sums, blocks, photo = kernels.GradientSums.zeros(count), pack(*splats), Photo(some_photo())
+    config = StepConfig(step=1, background=BACKGROUND, deterministic=True)
+    return sums, kernels.accumulate_step(sums, blocks, count, camera(), photo, config, opacity_factors=factors)
+
+
+def test_opacity_factors(level: str) -> None:
+    """Some splats left out, the others a quarter more opaque, up to alphas beyond 1 which are held."""
+    splats = cloud(COUNT)
+    factors = np.where(np.random.default_rng(6).random(COUNT) < 0.2, 0.0, 1.25).astype(np.float32)
+    sums, stats = with_factors(splats, factors)
+    params = tensors(splats, requires_grad=True)
+    exact = torch.tensor(factors, dtype=torch.float64)
+    rgb, _, _ = twin.rasterize(*params, camera(), 3, BACKGROUND, opacity_factors=exact)
+    loss = twin.photo_loss(rgb, torch.tensor(some_photo(), dtype=torch.float64) / 255)
+    loss.backward()  # type: ignore[no-untyped-call]
+    assert_close_where(stats.loss, loss.item(), 1e-5, reason="float32, and pixels whose alpha is just at 1/255")
+    assert_gradients_match(unpack(sums.gradients, COUNT), params, 2e-3, reason="as the gradients of a picture")
+
+
+def test_factors_of_nothing_are_as_if_the_splats_were_not_there(level: str) -> None:
+    """And so are those that are no numbers; ones change nothing."""
+    splats, gone = cloud(COUNT), np.arange(COUNT) % 5 == 0
+    rest = SplatArrays(*(np.ascontiguousarray(a[~gone]) for a in splats))
+    without, alone = with_factors(rest, None)
+    for nothing in (0.0, -1.0, np.nan, np.inf):
+        sums, stats = with_factors(splats, np.where(gone, nothing, 1.0).astype(np.float32))
+        assert stats.loss == alone.loss
+        assert stats.visible == alone.visible
+        gradients = rows_from_blocks(sums.gradients, COUNT)
+        assert not gradients[gone].any()
+        scale = np.abs(gradients).max()
+        expected = rows_from_blocks(without.gradients, len(rest.means))
+        assert_close_where(gradients[~gone], expected, 1e-6 * scale, reason="float32 sums in another order")
 
 
 def test_ten_steps_follow_the_twin(level: str) -> None:

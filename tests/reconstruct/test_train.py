@@ -17,6 +17,7 @@ from diorama.capture.types import PosedScene, SparsePoints
 from diorama.reconstruct.train import LearningRates, Start, TrainConfig, TrainingDivergedError, train_splats
 from diorama.reconstruct.train.backends import Shot, StepSettings, Target, open_backend
 from diorama.reconstruct.train.backends.native import NativeSteps
+from diorama.reconstruct.train.dropout import Dropout
 from diorama.render.rasterize import available_backends, rasterize, view_of
 
 from .conftest import SplatScene, true_splats
@@ -81,8 +82,8 @@ def test_a_tiny_scene_is_learned(splat_scene: SplatScene, tmp_path: Path, backen
 
 
 @pytest.mark.skipif("cpu" not in BACKENDS, reason="the native kernels are not built")
-@pytest.mark.parametrize("absolute", [False, True])
-def test_native_and_twin_take_the_same_steps(splat_scene: SplatScene, absolute: bool) -> None:
+@pytest.mark.parametrize(("absolute", "with_dropout"), [(False, False), (True, False), (True, True)])
+def test_native_and_twin_take_the_same_steps(splat_scene: SplatScene, absolute: bool, with_dropout: bool) -> None:
     scene = splat_scene(views=3)
     rng = np.random.default_rng(1)
     frames = scene.capture.frames
@@ -103,7 +104,8 @@ def test_native_and_twin_take_the_same_steps(splat_scene: SplatScene, absolute: 
             step, 1e-3, 1e-3, 5e-3, 5e-2, 2.5e-3, 1.25e-4, min(3, step // 2), 0.2, (0.2, 0.5, 0.7), 0.01, 0.01
         )
         for backend in (native, twin):
-            backend.step([Shot(step % 3, targets[step % 3].view)], settings)
+            dropout = Dropout(0.05 * step, 7, step) if with_dropout else None
+            backend.step([Shot(step % 3, targets[step % 3].view, dropout=dropout)], settings)
     assert native.take_loss() == pytest.approx(twin.take_loss(), rel=1e-4)
     # Adam moves a parameter by its whole step whatever the gradient's size, so rounding of a vanishing gradient may
     # turn a few steps around: nearly all agree tightly, none is off by more than the steps taken.

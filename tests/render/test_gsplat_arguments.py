@@ -75,6 +75,13 @@ def test_a_pinhole_call(gsplat: StandIn) -> None:
     assert "with_ut" not in given
 
 
+def test_opacity_factors(gsplat: StandIn) -> None:
+    means, quats, scales, logits, sh = splats()
+    draw_tensors(means, quats, scales, logits, sh, view(), 0, opacity_factors=torch.tensor([0.0, 1.0, 1.25]))
+    wanted = torch.sigmoid(logits) * torch.tensor([0.0, 1.0, 1.25])
+    assert torch.equal(gsplat.given["opacities"], wanted)
+
+
 def test_weights_are_a_gradient_by_colours(gsplat: StandIn) -> None:
     means, quats, scales, logits, _ = splats()
     sums = weight_sums(means, quats, scales, logits, view(), torch.ones(2, 6, 8))

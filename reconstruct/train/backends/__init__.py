@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from diorama.kernels import View
 
+from ..dropout import Dropout
 from ..geometry import KnownGeometry
 from ..table import Floats, SplatTable
 
@@ -34,11 +35,13 @@ class Shot:
 
     target: which one. view: its camera at the size that the photo is brought to, by area averages.
     exposure: float32 (3, 4) that the picture goes through before the loss, or None (see exposure.py).
+    dropout: which splats this picture is drawn without, or None for all of them.
     """
 
     target: int
     view: View
     exposure: Floats | None = None
+    dropout: Dropout | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -130,7 +130,10 @@ class AutogradSteps:
         """Adds `weight` times one photo's gradients to the parameters', and to `seen` the splats that it shows."""
         twist = torch.zeros(6, device=self._device, requires_grad=True) if settings.pose_gradient else None
         watch = self._keeps_statistics or not settings.dense_adam
-        drawn = self._draw(shot.view, settings.sh_degree, settings.background, watch=watch, twist=twist)
+        factors = self._factors(shot)
+        drawn = self._draw(
+            shot.view, settings.sh_degree, settings.background, watch=watch, twist=twist, factors=factors
+        )
         rgb, exposure = drawn.rgb, None
         if shot.exposure is not None:
             exposure = torch.tensor(shot.exposure, device=self._device, requires_grad=True)
@@ -149,7 +152,7 @@ class AutogradSteps:
         if drawn.seen is not None:
             seen |= drawn.seen
             if self._keeps_statistics:
-                self._count_pull(drawn, shot.view, settings, weight)
+                self._count_pull(drawn, shot.view, settings, weight, factors)
         return ShotGradients(_gradient_of(exposure, weight), _gradient_of(twist, weight))
 
     def _step_where(self, seen: Tensor) -> None:
@@ -181,9 +184,10 @@ class AutogradSteps:
         *,
         watch: bool,
         twist: Tensor | None = None,
+        factors: Tensor | None = None,
     ) -> _Sight:
-        """What `view` sees, moved by exp(twist) where one is given."""
-        splats, filters = self._splats(), self._filters()
+        """What `view` sees, moved by exp(twist) and with factors (N,) of the opacities where they are given."""
+        splats, filters = self._splats(), self._filters() | {"opacity_factors": factors}
         if twist is not None:
             start = torch.eye(4, device=self._device)
             start[:3] = torch.tensor(view.cam_from_world, device=self._device)
@@ -212,6 +216,16 @@ class AutogradSteps:
             seen[twin.project(*splats, view, sh_degree, **filters).index] = True
         return _Sight(rgb, alpha, depth, shift, seen)
 
+    def _factors(self, shot: Shot) -> Tensor | None:
+        if shot.dropout is None:
+            return None
+        if self._device.type == "cpu":  # the very splats that the native kernels leave out
+            return torch.from_numpy(shot.dropout.factors(self.count))
+        generator = torch.Generator(self._device)
+        generator.manual_seed((shot.dropout.seed << 32) + shot.dropout.place)
+        drawn = torch.rand(self.count, generator=generator, device=self._device)
+        return (drawn >= shot.dropout.share) / (1.0 - shot.dropout.share)
+
     def _filters(self) -> dict[str, Any]:
         low_pass_px2 = MIP_LOW_PASS_PX2 if self._antialiased else LOW_PASS_PX2
         return {"antialiased": self._antialiased, "low_pass_px2": low_pass_px2, "smoothing": self._smoothing}
@@ -221,14 +235,17 @@ class AutogradSteps:
         sh = torch.cat([p["sh0"], p["sh_rest"]], 1).reshape(-1, 16, 3)
         return p["means"], p["quats"], p["log_scales"], p["logit_opacities"][:, 0], sh
 
-    def _count_pull(self, sight: _Sight, view: View, settings: StepSettings, weight: float) -> None:
+    def _count_pull(
+        self, sight: _Sight, view: View, settings: StepSettings, weight: float, factors: Tensor | None
+    ) -> None:
         if sight.centres is None or sight.centres.grad is None or sight.seen is None:
             return
         pull: Tensor | None = sight.centres.grad
         if self._absolute:
             pull = getattr(sight.centres, "absgrad", None)  # gsplat's
             if pull is None and sight.rgb.grad is not None:
-                projected = twin.project(*self._splats(), view, settings.sh_degree, **self._filters())
+                filters = self._filters() | {"opacity_factors": factors}
+                projected = twin.project(*self._splats(), view, settings.sh_degree, **filters)
                 background = torch.tensor(settings.background)
                 pull = twin_outputs.absolute_pulls(projected, view, self.count, background, sight.rgb.grad)
         assert pull is not None

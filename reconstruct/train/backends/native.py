@@ -94,7 +94,8 @@ class NativeSteps:
         done = []
         for shot in shots:
             view, photo, asides = shot.view, self._photo(shot), (config, pulls)
-            filters: Any = {"smoothing": self._smoothing, "exposure": shot.exposure}
+            factors = None if shot.dropout is None else shot.dropout.factors(self._count)
+            filters: Any = {"smoothing": self._smoothing, "opacity_factors": factors, "exposure": shot.exposure}
             if sums is None:
                 stats = kernels.train_step(params, *moments, self._count, view, photo, *asides, **filters)
             else:
