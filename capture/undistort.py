@@ -1,12 +1,13 @@
 """Straightening lens distortion and resizing without aliasing: what turns a photo into a pinhole camera's picture.
 
 Distortion is undone towards `undistorted_camera(camera)`: the pinhole camera with the same focal length that shows as
-much of the photo as it can without blank corners. The map is evaluated exactly on a grid of `CELL_PX` pixels and
-bilinearly between, in Pillow's C loops; for lenses of real photos that is within 0.02 px of the exact map.
+much of the photo as it can without blank corners. The map is evaluated exactly on a grid and bilinearly between, in
+Pillow's C loops; the grid is as wide as keeps within `GRID_ERROR_PX` of the exact map.
 """
 
 from __future__ import annotations
 
+import functools
 from typing import TypeVar
 
 import numpy as np
@@ -17,8 +18,13 @@ from .camera import Camera
 Image = TypeVar("Image", npt.NDArray[np.uint8], npt.NDArray[np.float32])
 Array = npt.NDArray[np.float64]
 
-CELL_PX = 8
-"""Spacing of the grid on which the distortion is evaluated exactly."""
+GRID_ERROR_PX = 0.02
+CELLS_PX = (64, 32, 16, 8)
+"""Spacings of the grid on which the distortion is evaluated exactly: each cell costs as much as some dozens of pixels.
+The last serves where none is within `GRID_ERROR_PX`."""
+
+FOLDED = -1e4
+"""Where in a photo, in pixels, is what its lens does not show."""
 
 MIN_EXTENT, MAX_EXTENT = 0.5, 2.0
 """Bounds of the undistorted picture, as multiples of the photo's extent on each side of the principal point.
@@ -28,6 +34,7 @@ a crop would lose more than blank corners cost.
 """
 
 
+@functools.lru_cache(maxsize=64)  # a capture's photos mostly share their camera
 def undistorted_camera(camera: Camera) -> Camera:
     """The pinhole camera into which pictures of `camera` are straightened.
 
@@ -132,7 +139,7 @@ def source_pixels(camera: Camera, target: Camera, pixels: npt.ArrayLike) -> Arra
     if camera.model == "EQUIRECTANGULAR":
         return camera.project(np.concatenate([xy, np.ones_like(xy[..., :1])], axis=-1))
     result: Array = camera.distort(xy) * [camera.fx, camera.fy] + [camera.cx, camera.cy]
-    result[np.linalg.norm(xy, axis=-1) > _fold_radius(camera)] = -1e4
+    result[np.linalg.norm(xy, axis=-1) > _fold_radius(camera)] = FOLDED
     return result
 
 
@@ -144,10 +151,34 @@ def _fold_radius(camera: Camera) -> float:
     return float(r[falling[0]]) if len(falling) else float("inf")
 
 
+def _bend(halves: Array) -> float:
+    """The farthest that the middle between two corners, every other one of `halves` (A, B, 2) along A, is from their
+    chord's, in pixels: there a curve is farthest from it."""
+    corners, middles = halves[::2], halves[1::2]
+    chords = 0.5 * (corners[:-1] + corners[1:])
+    return float(np.linalg.norm(chords - middles[: len(chords)], axis=-1).max())
+
+
+def _cell_px(camera: Camera, target: Camera) -> int:
+    """The widest grid whose cells are flat enough. A cell's middle is off by at most what lines along and across it
+    bend."""
+    for cell in CELLS_PX[:-1]:
+        x = np.arange(0, target.width_px + cell, cell // 2)  # every other one a corner
+        y = np.arange(0, target.height_px + cell, cell // 2)
+        halves = source_pixels(camera, target, np.stack(np.meshgrid(x, y), axis=-1))
+        if halves.min() <= FOLDED:
+            break
+        if _bend(halves) + _bend(halves.swapaxes(0, 1)) <= GRID_ERROR_PX:
+            return cell
+    return CELLS_PX[-1]
+
+
+@functools.lru_cache(maxsize=4)
 def _mesh(camera: Camera, target: Camera) -> list[tuple[tuple[int, int, int, int], tuple[float, ...]]]:
     """Pillow's mesh: for every grid cell of the target its four corners (NW, SW, SE, NE) in the source."""
-    x = np.append(np.arange(0, target.width_px, CELL_PX), target.width_px)
-    y = np.append(np.arange(0, target.height_px, CELL_PX), target.height_px)
+    cell = _cell_px(camera, target)
+    x = np.append(np.arange(0, target.width_px, cell), target.width_px)
+    y = np.append(np.arange(0, target.height_px, cell), target.height_px)
     grid = source_pixels(camera, target, np.stack(np.meshgrid(x, y), axis=-1))
     corners = np.concatenate([grid[:-1, :-1], grid[1:, :-1], grid[1:, 1:], grid[:-1, 1:]], axis=-1).tolist()
     xs, ys = x.tolist(), y.tolist()

@@ -35,7 +35,7 @@ def seed_from_depth(points: Array, targets: Sequence[Target], most: int) -> Cove
     """
     from scipy.spatial import cKDTree
 
-    seen = [i for i in range(len(targets)) if _has_depth(targets[i])]
+    seen = [i for i, target in enumerate(targets) if _has_depth(target)]
     added, colors, radii = np.zeros((0, 3)), np.zeros((0, 3)), np.zeros(0)
     if not seen or most <= 0:
         return Cover(added, colors, radii)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from diorama.capture.camera import Camera, CameraModel
-from diorama.capture.undistort import resize_area, source_pixels, undistort, undistorted_camera
+from diorama.capture.undistort import _mesh, resize_area, source_pixels, undistort, undistorted_camera
 
 LENSES: list[tuple[CameraModel, tuple[float, ...]]] = [
     ("SIMPLE_RADIAL", (450, 251, 148, -0.08)),
@@ -111,3 +111,14 @@ def test_area_resize_moves_nothing(width: int) -> None:
 def test_area_resize_does_not_alias() -> None:
     stripes = np.tile(np.array([0, 255], np.uint8), (64, 32))
     assert np.ptp(resize_area(stripes, 16, 16)) <= 1
+
+
+@pytest.mark.parametrize(("k", "cell"), [(-0.001, 64), (-0.01, 32), (-0.02, 16), (-0.5, 8)])
+def test_the_grid_is_as_wide_as_the_lens_allows(k: float, cell: int) -> None:
+    """f (x, y) (1 + k r^2) has second derivatives k / f (6x, 2y) and k / f (2x, 6y), which over cells of c bend by
+    c^2 / 8 of their lengths: at the corner (250, 150) / 450 by 0.00158 k c^2 in all, so that 0.02 px allow cells of
+    112, 36, 25 and 5 pixels."""
+    camera = Camera("SIMPLE_RADIAL", 500, 300, (450, 250, 150, k))
+    mesh = _mesh(camera, undistorted_camera(camera))
+    left, top, right, bottom = mesh[0][0]
+    assert (left, top, right, bottom) == (0, 0, cell, cell)
