@@ -54,7 +54,7 @@ from diorama.capture.camera import Camera
 from diorama.capture.transforms import Pose
 from diorama.capture.types import PosedScene
 from diorama.kernels import simd_level, thread_count
-from diorama.reconstruct.train import PRESETS, LearningRates, McmcConfig, TrainConfig, train_splats
+from diorama.reconstruct.train import PRESETS, McmcConfig, TrainConfig, train_splats
 from diorama.render.rasterize import rasterize
 from diorama.render.splats import Splats
 from diorama.render.synthetic import SyntheticScene, orbit_cameras, phone_camera, posed_scene, synthetic_scene
@@ -311,8 +311,9 @@ def print_bands(lens: Score, fair: Score) -> None:
 
 def faster(config: TrainConfig, factor: float) -> TrainConfig:
     """All step sizes times `factor`."""
-    rates = {f.name: getattr(config.learning_rates, f.name) * factor for f in fields(LearningRates)}
-    return replace(config, learning_rates=LearningRates(**rates))
+    rates = config.learning_rates
+    sizes = {f.name: getattr(rates, f.name) * factor for f in fields(rates) if not f.name.startswith("settle")}
+    return replace(config, learning_rates=replace(rates, **sizes))
 
 
 def config_for(steps: int, splats: int, *, antialiased: bool = True) -> TrainConfig:
