@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -40,6 +41,26 @@ class Listener(Protocol):
     def __call__(self, event: Event) -> None: ...
 
 
+class Pace:
+    """How fast a stage went lately: a training that goes on from a checkpoint did not take its first steps now, and
+    small photos and few splats at its beginning say little of its end."""
+
+    def __init__(self, window_s: float = 30.0, apart_s: float = 0.5) -> None:
+        self._window_s, self._apart_s = window_s, apart_s
+        self._marks: deque[tuple[float, int]] = deque()
+
+    def left_s(self, now: float, done: int, total: int) -> float | None:
+        """Seconds to the end; None until there are two moments to tell by."""
+        if self._marks and done < self._marks[-1][1]:
+            self._marks.clear()
+        while len(self._marks) > 1 and self._marks[1][0] <= now - self._window_s:
+            self._marks.popleft()
+        if not self._marks or now - self._marks[-1][0] >= self._apart_s:
+            self._marks.append((now, done))
+        began, before = self._marks[0]
+        return (now - began) * (total - done) / (done - before) if done > before and now > began else None
+
+
 class PlainLines:
     """A line every few seconds and at the end of each stage, for files and pipes.
 
@@ -49,28 +70,32 @@ class PlainLines:
     def __init__(self, stream: IO[str], every_s: float = 5.0) -> None:
         self._stream = stream
         self._every_s = every_s
-        self._began = self._last = time.monotonic()
+        self._last = time.monotonic()
+        self._pace = Pace()
 
     def __call__(self, event: Event) -> None:
         now = time.monotonic()
         if isinstance(event, Started):
-            self._began = self._last = now
-        elif isinstance(event, Progressed) and now - self._last >= self._every_s:
-            self._last = now
-            self._print(f"{_title(event.stage)}: {self._how_far(event, now - self._began)}")
+            self._last, self._pace = now, Pace()
+        elif isinstance(event, Progressed):
+            left_s = self._pace.left_s(now, event.done, event.total) if event.total else None
+            if now - self._last >= self._every_s:
+                self._last = now
+                self._print(f"{_title(event.stage)}: {_how_far(event, left_s)}")
         elif isinstance(event, Warned):
             self._print(f"Warning: {event.message}")
         elif isinstance(event, Finished):
             self._print(f"{_title(event.stage)}: done in {duration(event.seconds)}")
 
-    def _how_far(self, event: Progressed, elapsed: float) -> str:
-        parts = [f"{event.done}/{event.total}" if event.total else str(event.done)]
-        if event.total and 0 < event.done <= event.total:
-            parts.append(f"{duration(elapsed * (event.total - event.done) / event.done)} left")
-        return ", ".join([*parts, *([event.detail] if event.detail else [])])
-
     def _print(self, line: str) -> None:
         print(line, file=self._stream, flush=True)
+
+
+def _how_far(event: Progressed, left_s: float | None) -> str:
+    parts = [f"{event.done}/{event.total}" if event.total else str(event.done)]
+    if left_s is not None:
+        parts.append(f"{duration(left_s)} left")
+    return ", ".join([*parts, *([event.detail] if event.detail else [])])
 
 
 class ProgressBar:
