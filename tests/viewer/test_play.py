@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -151,6 +152,7 @@ def test_a_dropped_thing_comes_to_rest_on_the_collider(tab: Tab) -> None:
 
 
 def test_things_can_be_put_back(tab: Tab) -> None:
+    quiet(tab)
     before = tab.page.screenshot()
     x, y = pixel(CUBE_CENTRE + [0, -HALF, 0])
     tab.page.mouse.move(x, y)
@@ -163,6 +165,9 @@ def test_things_can_be_put_back(tab: Tab) -> None:
     assert places(tab) == []
     tab.wait("Number(document.body.dataset.frames) > 0")
     quiet(tab)
+    deadline = time.monotonic() + 5.0
+    while tab.page.screenshot() != before and time.monotonic() < deadline:  # what the page fades out takes a moment
+        pass
     assert tab.page.screenshot() == before
 
 
