@@ -159,6 +159,7 @@ def _bend(halves: Array) -> float:
     return float(np.linalg.norm(chords - middles[: len(chords)], axis=-1).max())
 
 
+@functools.lru_cache(maxsize=64)
 def _cell_px(camera: Camera, target: Camera) -> int:
     """The widest grid whose cells are flat enough. A cell's middle is off by at most what lines along and across it
     bend."""
@@ -173,7 +174,6 @@ def _cell_px(camera: Camera, target: Camera) -> int:
     return CELLS_PX[-1]
 
 
-@functools.lru_cache(maxsize=4)
 def _mesh(camera: Camera, target: Camera) -> list[tuple[tuple[int, int, int, int], tuple[float, ...]]]:
     """Pillow's mesh: for every grid cell of the target its four corners (NW, SW, SE, NE) in the source."""
     cell = _cell_px(camera, target)
